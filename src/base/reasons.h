@@ -1,0 +1,80 @@
+/* Why something was refused, failed or closed: one table.
+ *
+ * A row gives the word in the logs and metric labels, the HTTP status a client is owed where a response is still
+ * possible, the WebSocket close code where frames flow, and the configuration key that caused it, if one did. */
+#ifndef BASE_REASONS_H
+#define BASE_REASONS_H
+
+#include <stdint.h>
+
+enum reason {
+	REASON_NONE,	      /* nothing went wrong: a normal end */
+	REASON_CLIENT_CLOSED, /* the client ended its side where that ends the whole */
+	REASON_CLIENT_RESET,
+	REASON_BACKEND_CLOSED,
+	REASON_BACKEND_RESET,
+	REASON_SHUTDOWN, /* the process ends */
+	REASON_NO_MEMORY,
+	REASON_INTERNAL,
+	/* what a client sent */
+	REASON_BAD_REQUEST,
+	REASON_BODY_TOO_LARGE,
+	REASON_URI_TOO_LONG,
+	REASON_EXPECTATION,
+	REASON_HEADERS_TOO_LARGE,
+	REASON_METHOD_UNKNOWN, /* CONNECT, or not implemented */
+	REASON_TRANSFER_CODING,
+	REASON_VERSION,
+	REASON_NO_ROUTE,
+	REASON_UPGRADE_BAD,    /* a WebSocket handshake that breaks RFC 6455 4.2.1 */
+	REASON_UPGRADE_VERSION, /* Sec-WebSocket-Version is not 13 */
+	REASON_REGEX_LIMIT,
+	REASON_TLS_ERROR,
+	REASON_TLS_ALERT,
+	REASON_PROXY_PROTOCOL,
+	/* deadlines, each with its key */
+	REASON_TIMEOUT_HANDSHAKE,
+	REASON_TIMEOUT_HEADER,
+	REASON_TIMEOUT_BODY,
+	REASON_TIMEOUT_KEEP_ALIVE,
+	REASON_TIMEOUT_CONNECT,
+	REASON_TIMEOUT_RESPONSE,
+	REASON_TIMEOUT_IDLE_BACKEND, /* a response body that stalls */
+	REASON_TIMEOUT_IDLE,	     /* tcp listeners */
+	REASON_TIMEOUT_WS_IDLE,
+	REASON_TIMEOUT_WRITE, /* a peer that takes nothing */
+	REASON_TIMEOUT_LINGER,
+	REASON_TIMEOUT_HALF_CLOSED,
+	REASON_WS_LIFETIME,
+	/* the cluster's side */
+	REASON_NO_ENDPOINT,
+	REASON_CONNECT_FAILED,
+	REASON_BACKEND_TLS,
+	REASON_BACKEND_BAD_RESPONSE,
+	REASON_BACKEND_TRUNCATED,
+	REASON_BACKEND_UPGRADE, /* 101 with a wrong or missing Sec-WebSocket-Accept, or unasked */
+	/* WebSocket frames */
+	REASON_WS_PROTOCOL,
+	REASON_WS_TOO_BIG,
+	REASON_WS_CLOSED,      /* a Close handshake went through */
+	REASON_WS_PEER_GONE,   /* a side ended without a Close frame */
+	/* limits */
+	REASON_MAX_CONNECTIONS,
+	REASON_DENIED,
+	REASON_ROUTE_GONE,
+	REASON_LISTENER_GONE,
+	REASON_COUNT
+};
+
+struct reason_row {
+	const char *word;    /* "timeout_header": logs and metric labels */
+	const char *key;     /* the configuration key that caused it ("timeouts.header"), or NULL */
+	const char *text;    /* one clause for people */
+	uint16_t status;     /* HTTP status, 0 where none can be sent */
+	uint16_t close_code; /* WebSocket close code, 0 where none is sent */
+};
+
+/* The row of a reason; never NULL. */
+const struct reason_row *reason_of(enum reason why);
+
+#endif

@@ -1,0 +1,168 @@
+/* The keys of a route's policies: auth, websocket, fallback. */
+#include "config/keys.h"
+#include "config/values.h"
+
+/* --- auth --- */
+
+static const struct key_word on_expiry_words[] = {
+	{ "close", JWT_EXPIRY_CLOSE, false },
+	{ "ignore", JWT_EXPIRY_IGNORE, false },
+	{ 0 },
+};
+
+static const struct key claim_keys[] = {
+	LIST(jwt_claim, values, char *, type_string, .doc = "Any of these values."),
+	{ 0 },
+};
+
+static const struct key claim_header_keys[] = {
+	KEY_ROW(string_pair, "value", value, char *, type_string, .doc = "The claim."),
+	{ 0 },
+};
+
+static const struct key jwt_keys[] = {
+	LIST(jwt_config, from, struct token_source, type_token_source, .def = "header",
+	     .doc = "Where the token is looked for, in this order: header (Authorization: Bearer), "
+		    "cookie:NAME, query:NAME, "
+		    "subprotocol."),
+	READABLE(jwt_config, keys,
+		 .doc = "A JWKS file with the public keys; read again on reload and when it changes."),
+	READABLE(jwt_config, secret_file,
+		 .doc = "A file with the shared secret of HS256 and its like, instead of `keys`."),
+	LIST(jwt_config, algorithms, char *, type_jwt_algorithm, .def = "RS256, ES256",
+	     .doc = "What may have signed it; never the token's own choice."),
+	STRING(jwt_config, issuer, .doc = "What its iss must be. Absent: not looked at."),
+	LIST(jwt_config, audience, char *, type_string,
+	     .doc = "One of these must be in its aud. Absent: not looked at."),
+	DURATION(jwt_config, leeway, .def = "30s", .max = "1h", .doc = "How far clocks may differ."),
+	ENUM(jwt_config, on_expiry, jwt_on_expiry, on_expiry_words, .def = "close",
+	     .doc = "What becomes of a live connection whose token runs out: closed with 4401, or nothing."),
+	MAP(jwt_config, claims, jwt_claim, type_string, claim_keys, .item_word = "claim",
+	    .doc = "Claims that must be there, and have one of these values."),
+	MAP(jwt_config, forward, string_pair, type_edited_header, claim_header_keys, .item_word = "header",
+	    .doc = "Headers for the backend, filled from claims; the client's own of that name are removed."),
+	{ 0 },
+};
+
+static const struct key forward_auth_keys[] = {
+	TEXT(forward_auth_config, url, type_url, .flags = KEY_REQUIRED,
+	     .doc = "The service that is asked; 2xx admits, any other answer goes back to the client."),
+	DURATION(forward_auth_config, timeout, .def = "1s", .min = "1ms", .max = "1m", .flags = KEY_NOT_ZERO,
+		 .doc = "No answer in time refuses."),
+	LIST(forward_auth_config, copy_headers, char *, type_header_lower,
+	     .doc = "Headers of its answer that go to the backend."),
+	DURATION(forward_auth_config, cache, .def = "0", .max = "1d",
+		 .doc = "How long an admission is remembered; 0 is not."),
+	{ 0 },
+};
+
+const struct key auth_keys[] = {
+	OPTIONAL(auth_config, jwt, jwt_config, jwt_keys, .doc = "A JSON Web Token at the handshake."),
+	OPTIONAL(auth_config, forward, forward_auth_config, forward_auth_keys, .doc = "Ask a service."),
+	{ 0 },
+};
+
+/* --- websocket --- */
+
+static const struct key_word over_rate_words[] = {
+	{ "delay", OVER_RATE_DELAY, false },
+	{ "close", OVER_RATE_CLOSE, false },
+	{ "drop", OVER_RATE_DROP, false },
+	{ 0 },
+};
+
+static const struct key_word slow_client_words[] = {
+	{ "pause", SLOW_CLIENT_PAUSE, false },
+	{ "close", SLOW_CLIENT_CLOSE, false },
+	{ "drop_oldest", SLOW_CLIENT_DROP_OLDEST, false },
+	{ "latest", SLOW_CLIENT_LATEST, false },
+	{ 0 },
+};
+
+static const struct key_word compression_words[] = {
+	{ "pass", WS_COMPRESSION_PASS, false },
+	{ "strip", WS_COMPRESSION_STRIP, false },
+	{ 0 },
+};
+
+const struct key websocket_keys[] = {
+	DURATION(websocket_policy, ping_interval, .def = "30s", .min = "1s", .max = "1d", .flags = KEY_LATER,
+		 .doc = "An idle client is pinged this often; 0 turns it off."),
+	DURATION(websocket_policy, pong_timeout, .def = "10s", .min = "1s", .max = "1h", .flags = KEY_LATER,
+		 .doc = "A client that answers no ping for so long is gone: both ends are closed."),
+	DURATION(websocket_policy, idle_timeout, .def = "0",
+		 .doc = "No message either way for so long ends the connection; 0 is never."),
+	DURATION(websocket_policy, max_lifetime, .def = "0",
+		 .doc = "A connection older than that is closed with 1001; 0 is never."),
+	PERCENT(websocket_policy, max_lifetime_jitter, .def = "10%", .max = "100%", .flags = KEY_LATER,
+		.doc = "Lifetimes differ by up to so much, so that not all end at once."),
+	SIZE(websocket_policy, max_frame_size, .def = "0",
+	     .doc = "A longer frame closes the connection with 1009; 0 is no limit."),
+	SIZE(websocket_policy, max_message_size, .def = "1MiB",
+	     .doc = "A longer message, over all its frames, closes the connection with 1009; 0 is no limit."),
+	RATE(websocket_policy, message_rate, .def = "0", .flags = KEY_LATER,
+	     .doc = "Messages from one client; 0 is no limit."),
+	UINT(websocket_policy, message_burst, .def = "0", .flags = KEY_LATER,
+	     .doc = "How many may come at once before `message_rate` counts; 0 is one second's worth."),
+	BYTE_RATE(websocket_policy, byte_rate, .def = "0", .flags = KEY_LATER,
+		  .doc = "Payload bytes from one client; 0 is no limit."),
+	ENUM(websocket_policy, over_rate, over_rate, over_rate_words, .def = "delay", .flags = KEY_LATER,
+	     .doc = "Above a rate: stop reading for a while, close with 1008, or drop whole messages."),
+	SIZE(websocket_policy, send_buffer, .def = "256KiB", .min = "4KiB", .max = "1GiB",
+	     .flags = KEY_LATER | KEY_NOT_ZERO, .doc = "What may wait for a slow client."),
+	ENUM(websocket_policy, slow_client, slow_client, slow_client_words, .def = "pause",
+	     .flags = KEY_LATER,
+	     .doc = "When it is full: stop reading the backend, close with 1013 after `slow_timeout`, drop "
+		    "the oldest whole "
+		    "messages, or keep only the latest."),
+	DURATION(websocket_policy, slow_timeout, .def = "10s", .max = "1h", .flags = KEY_LATER,
+		 .doc = "How long a client may be slow before slow_client: close closes it."),
+	LIST(websocket_policy, subprotocols, char *, type_token, .flags = KEY_LATER,
+	     .doc = "Subprotocols that may be agreed on. Absent: all."),
+	ENUM(websocket_policy, compression, ws_compression, compression_words, .def = "pass",
+	     .doc = "Offers of permessage-deflate are passed to the backend, or taken out."),
+	{ 0 },
+};
+
+/* --- fallback --- */
+
+static const struct key_word overflow_words[] = {
+	{ "pause", FALLBACK_OVERFLOW_PAUSE, false },
+	{ "close", FALLBACK_OVERFLOW_CLOSE, false },
+	{ 0 },
+};
+
+static const struct key sockjs_keys[] = {
+	SWITCH(sockjs_config, websocket, .def = "true",
+	       .doc = "Whether SockJS's own WebSocket transport is offered."),
+	SWITCH(sockjs_config, cookie, .def = "false",
+	       .doc = "Whether clients are told to send a JSESSIONID cookie."),
+	SIZE(sockjs_config, response_limit, .def = "128KiB", .min = "4KiB", .flags = KEY_NOT_ZERO,
+	     .doc = "A streaming response ends after so many bytes, and the client opens the next."),
+	DURATION(sockjs_config, disconnect_delay, .def = "5s", .min = "1s", .max = "1h",
+		 .flags = KEY_NOT_ZERO, .doc = "A session without a receiving connection ends after this."),
+	DURATION(sockjs_config, heartbeat, .def = "25s", .min = "1s", .max = "1h",
+		 .doc = "A heartbeat frame this often."),
+	TEXT(sockjs_config, client_url, type_url, .doc = "Where the iframe transports load the client from."),
+	TEXT(sockjs_config, target, type_url_path,
+	     .doc = "The path of the backend's WebSocket. Absent: the path before SockJS's own part."),
+	{ 0 },
+};
+
+const struct key fallback_keys[] = {
+	LIST(fallback_config, carriers, char *, type_carrier, .def = "websocket, stream, poll, eventsource",
+	     .doc = "What may carry a session. websocket is the resumable kind, subprotocol holdfast.1."),
+	OPTIONAL(fallback_config, sockjs, sockjs_config, sockjs_keys, .flags = KEY_CAN_BE_OFF,
+		 .doc = "For clients that speak SockJS."),
+	DURATION(fallback_config, keep, .def = "60s", .min = "1s", .max = "1d", .flags = KEY_NOT_ZERO,
+		 .doc = "A session outlives its last carrier by this."),
+	SIZE(fallback_config, window, .def = "256KiB", .min = "4KiB", .max = "64MiB", .flags = KEY_NOT_ZERO,
+	     .doc = "Unacknowledged, each way; and 1,024 messages."),
+	ENUM(fallback_config, overflow, fallback_overflow, overflow_words, .def = "pause",
+	     .doc = "When the window is full: the backend waits, or the session is closed with 1013."),
+	DURATION(fallback_config, beat, .def = "15s", .min = "1s", .max = "1h", .flags = KEY_NOT_ZERO,
+		 .doc = "A silent stream carries a sign of life this often."),
+	DURATION(fallback_config, hold, .def = "25s", .min = "1s", .max = "5m", .flags = KEY_NOT_ZERO,
+		 .doc = "A poll waits this long for a message."),
+	{ 0 },
+};

@@ -1,0 +1,30 @@
+/* The keys that session tickets are sealed with (RFC 5077 4, RFC 8446 4.6.1).
+ *
+ * Made at random and never written down.  All contexts and all workers share one set, so that a client may come back to
+ * any of them, also after a reload.  Each key seals for one period and still opens for two more; then it is wiped.  A
+ * ticket that was opened with an old key is answered with a new one.
+ * Called by: main makes and frees them, net/tls_context gives them to OpenSSL.  Locks: one, held while a key is copied. */
+#ifndef NET_TLS_TICKETS_H
+#define NET_TLS_TICKETS_H
+
+#include <stdint.h>
+
+struct tls_tickets;
+
+/* A new key every rotate_s seconds (0: never).  NULL: out of memory.  Contexts hold the keys by a count of their own:
+ * tls_tickets_free() only ends the caller's use. */
+struct tls_tickets *tls_tickets_new(uint32_t rotate_s);
+void tls_tickets_free(struct tls_tickets *t); /* accepts NULL */
+struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
+
+/* Begins a new period at once.  Rotation needs no call: it happens when a ticket is sealed or opened. */
+void tls_tickets_rotate(struct tls_tickets *t);
+
+/* For OpenSSL's callback: prepares the two contexts to seal a ticket (sealing: writes name and iv), or to open the one
+ * that `name` is the key of.  Returns 1; 2: opened, and the client should get a new one; 0: no such key; -1: failed. */
+struct evp_cipher_ctx_st;
+struct evp_mac_ctx_st;
+int tls_tickets_prepare(struct tls_tickets *t, int sealing, uint8_t name[16], uint8_t *iv,
+			struct evp_cipher_ctx_st *cipher, struct evp_mac_ctx_st *mac);
+
+#endif
