@@ -1,0 +1,50 @@
+/* A socket on the ring as a duplex: plain, or with TLS inside.
+ *
+ * Reads by multishot receives into buffers of the ring's pools, with a credit that bounds what one stream may bring in a
+ * turn; writes from a queue of slices that leaves at the end of the turn, one operation at a time.  An idle stream owns
+ * no buffer.  States: connecting, handshake, open, finishing, each with its deadline.
+ * Called by: proxy/, cluster/pool, demo/, by way of net/duplex. */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include "base/addr.h"
+#include "net/duplex.h"
+#include "net/ring.h"
+#include "net/tls.h"
+
+#define STREAM_LINGER_MS 10000u /* finish() waits so long for the peer's end */
+
+/* Once, before the first ring runs. */
+void stream_setup(void);
+
+/* An accepted socket, open at once; takes fd (on failure too).  NULL: memory is out. */
+struct duplex *stream_accept(struct ring *r, int fd);
+
+struct stream_target {
+	const struct addr *to;
+	const struct addr *from;	/* NULL: the kernel's choice */
+	const void *preface;		/* leaves before anything else, before TLS: a PROXY header; copied */
+	uint32_t preface_len;
+	struct tls_context *tls;	/* NULL: plain; a client's, a reference is taken */
+	const char *sni;		/* see tls_new_client() */
+	uint64_t timeout_ms;		/* to be open, handshake included; 0: none */
+};
+/* Connects.  on_open, or on_closed with REASON_CONNECT_FAILED, REASON_TIMEOUT_CONNECT, REASON_BACKEND_TLS; never within
+ * this call.  What is written before on_open waits.  Borrows the target.  NULL: memory or descriptors are out. */
+struct duplex *stream_connect(struct ring *r, const struct stream_target *t);
+
+/* An accepted plain stream becomes TLS; `first` (borrowed) are bytes that were read from it already.  on_open comes when
+ * the handshake is done, on_closed (REASON_TIMEOUT_HANDSHAKE, REASON_TLS_ERROR, ...) when it fails.  The stream reads from
+ * now on.  false: memory is out. */
+bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice first, uint64_t timeout_ms);
+
+bool stream_is_tls(const struct duplex *d);
+/* See tls_info(); all "" for a plain stream. */
+void stream_tls_info(const struct duplex *d, struct tls_info *out);
+/* Why it failed, for the log: TLS's words, or errno's; "" when there is nothing to say. */
+void stream_error_text(const struct duplex *d, char *out, size_t cap);
+/* The local address of the socket. */
+void stream_local(const struct duplex *d, struct addr *out);
+struct ring *stream_ring(const struct duplex *d);
+
+#endif

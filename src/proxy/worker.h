@@ -1,0 +1,81 @@
+/* A worker: one thread, one ring, and all that is done for the clients that came to it.
+ *
+ * The control thread makes workers, gives each its listening sockets and the snapshot in force, and speaks to it by mail:
+ * worker_apply() (a new configuration), worker_drain() (SIGTERM), worker_stop().  Nothing of one worker is touched by
+ * another.
+ * Called by: control. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/hash.h"
+#include "base/slab.h"
+#include "cluster/pool.h"
+#include "net/ring.h"
+#include "proxy/snapshot.h"
+#include "wire/headers.h"
+
+struct view;
+
+/* A listening socket as control hands it over: one for each bind of each listener. */
+struct worker_socket {
+	struct addr addr;
+	int fd; /* the worker's own (TCP), or shared by all (UNIX); stays control's to close */
+	const struct listener_config *listener; /* of the snapshot it comes with */
+	size_t listener_index;
+};
+
+/* Connections of the whole process, and who waits for a place: shared by all workers. */
+struct places {
+	atomic_uint used;
+	atomic_uint waiting; /* workers that want to be told when a place is free */
+	atomic_uint max;     /* 0: no limit; changes with the configuration */
+};
+
+struct worker {
+	struct ring ring;
+	pthread_t thread;
+	unsigned index;
+	struct worker *all; /* every worker: an array; for telling others */
+	unsigned all_count;
+	struct places *places;
+	struct view *view;	/* of the snapshot in force */
+	struct list listeners;	/* struct listener */
+	struct list h1_servers; /* HTTP/1 connections of clients */
+	struct list relays;	/* WebSockets */
+	struct list tcp_relays;
+	struct pool pool;
+	struct slab h1_slab, exchange_slab, relay_slab, tcp_slab;
+	uint32_t connections;	/* clients of this worker, of every kind */
+	bool is_draining;
+	uint64_t drain_until_ms;
+	struct timer drain_timer;
+	struct http_field *fields; /* for the head that is being parsed */
+	uint32_t fields_cap;
+	char *scratch;		   /* for what lives in one call */
+	size_t scratch_cap;
+	/* Called in the worker's thread when it is draining and its last client has gone; may be NULL. */
+	void (*on_empty)(struct worker *, void *user);
+	void *on_empty_user;
+};
+
+/* Prepares worker `index` of `all`; its ring is made, and not enabled.  0 or a negative errno. */
+int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned all_count, struct places *places,
+		unsigned ring_entries);
+/* The body of its thread: enables the ring, runs until worker_stop(), then closes all that is left (bounded) and frees
+ * what it has. */
+void worker_run(struct worker *w);
+void worker_done(struct worker *w);
+
+/* The following run in the worker's own thread: control posts mail that calls them.
+ *
+ * Puts a snapshot in force (takes one reference) with exactly these listening sockets (borrowed): those whose address the
+ * worker listens on already go on, new ones begin, others are left after their queue has been emptied.  Open connections
+ * are bound to their listeners and routes by name. */
+void worker_apply(struct worker *w, struct snapshot *s, const struct worker_socket *sockets, size_t count);
+/* Accepts no more, ends idle connections, closes WebSockets with 1001 spread over grace_ms, lets requests end; after the
+ * grace everything that is left is closed. */
+void worker_drain(struct worker *w, uint64_t grace_ms);
+/* The loop ends after this turn. */
+void worker_stop(struct worker *w);
+
+#endif
