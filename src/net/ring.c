@@ -61,6 +61,13 @@ static void op_complete(const struct io_uring_cqe *cqe)
 	owner_settle(o);
 }
 
+void op_settled(struct op *op)
+{
+	assert(op->owner->in_flight > 0);
+	op->owner->in_flight--;
+	owner_settle(op->owner);
+}
+
 /* ---- start and end ---- */
 
 static int uring_create(struct io_uring *u, unsigned *entries)
@@ -106,7 +113,11 @@ int ring_init(struct ring *r, unsigned entries, bool with_buffers)
 	memset(r, 0, sizeof(*r));
 	list_init(&r->reap);
 	list_init(&r->flush);
+	list_init(&r->sent);
 	list_init(&r->resume);
+	list_init(&r->chunks);
+	if (ring_stream_hooks.stream_len > 0)
+		slab_init(&r->streams, ring_stream_hooks.stream_len, ring_stream_hooks.stream_align);
 	pthread_mutex_init(&r->mail_lock, NULL);
 	r->mail_last = &r->mail_first;
 	op_init(&r->mail_op, NULL, mail_arrived);
@@ -135,6 +146,10 @@ int ring_init(struct ring *r, unsigned entries, bool with_buffers)
 void ring_done(struct ring *r)
 {
 	io_uring_queue_exit(&r->uring);
+	if (ring_stream_hooks.done != NULL)
+		ring_stream_hooks.done(r);
+	if (ring_stream_hooks.stream_len > 0)
+		slab_done(&r->streams);
 	buf_unref(r->bump);
 	buffers_done(&r->small);
 	buffers_done(&r->large);
@@ -323,6 +338,17 @@ static int ring_wait(struct ring *r)
 	return err;
 }
 
+/* What was submitted silently and has posted nothing until now has succeeded: a send that falls short is posted by the
+ * very enter that submits it.  Not while something is still to be submitted, or completions wait outside the queue. */
+static void settle_sent(struct ring *r)
+{
+	if (list_is_empty(&r->sent) || io_uring_sq_ready(&r->uring) > 0)
+		return;
+	if (__atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW)
+		return;
+	run_list(&r->sent, ring_stream_hooks.sent);
+}
+
 int ring_turn(struct ring *r)
 {
 	struct io_uring_cqe *cqe;
@@ -343,6 +369,7 @@ int ring_turn(struct ring *r)
 	r->last_count = count;
 	r->stats.turns++;
 	r->stats.completions += count;
+	settle_sent(r);
 	timers_run(&r->timers, r->now_ms);
 	if (r->starved_woken) {
 		r->starved_woken = false;

@@ -8,6 +8,7 @@
 #ifndef NET_RING_H
 #define NET_RING_H
 
+#include "base/slab.h"
 #include "net/buffers.h"
 #include "net/op.h"
 #include "net/timers.h"
@@ -44,6 +45,7 @@ struct ring {
 	struct buffers large; /* 64 KiB: streams that have proven busy */
 	struct list reap;
 	struct list flush;  /* streams with something new to send */
+	struct list sent;   /* streams whose send is in the submission under way, and says nothing when it succeeds */
 	struct list resume; /* streams whose receive is to be armed again at the end of the turn */
 	bool starved_woken;
 	bool is_enabled;
@@ -53,6 +55,9 @@ struct ring {
 	uint32_t bump_used;
 	uint8_t *scratch; /* for vectors that the kernel copies when it is entered */
 	uint32_t scratch_used;
+	struct slab streams;
+	struct list chunks; /* pieces of send queues that nobody uses just now */
+	uint32_t chunks_count;
 	void *user; /* the worker */
 	void (*on_turn)(struct ring *); /* at the end of each turn; may be NULL */
 
@@ -116,10 +121,16 @@ static inline void ring_timer_arm(struct ring *r, struct timer *t, uint64_t dela
 
 /* Buffers have come back and somebody waits for them: called by net/buffers. */
 void ring_wake_starved(struct ring *r);
-/* net/stream: what the end of a turn does with the lists flush, resume and starved. */
+/* An operation that posts nothing when it succeeds has succeeded: counts it off. */
+void op_settled(struct op *op);
+/* net/stream: what a turn does with the lists sent, flush, resume and starved; the size of a stream. */
 struct ring_stream_hooks {
+	void (*sent)(struct list *node);
 	void (*flush)(struct list *node);
 	void (*resume)(struct list *node);
+	void (*done)(struct ring *r);
+	size_t stream_len;
+	size_t stream_align;
 };
 extern struct ring_stream_hooks ring_stream_hooks;
 

@@ -12,7 +12,7 @@
 #include "net/ring.h"
 #include "net/tls.h"
 
-#define STREAM_LINGER_MS 10000u /* finish() waits so long for the peer's end */
+#define STREAM_LINGER_MS 10000u /* finish() waits so long for progress, and then for the peer's end */
 
 /* Once, before the first ring runs. */
 void stream_setup(void);
@@ -30,7 +30,7 @@ struct stream_target {
 	uint64_t timeout_ms;		/* to be open, handshake included; 0: none */
 };
 /* Connects.  on_open, or on_closed with REASON_CONNECT_FAILED, REASON_TIMEOUT_CONNECT, REASON_BACKEND_TLS; never within
- * this call.  What is written before on_open waits.  Borrows the target.  NULL: memory or descriptors are out. */
+ * this call.  Nothing may be written before on_open.  Borrows the target.  NULL: memory or descriptors are out. */
 struct duplex *stream_connect(struct ring *r, const struct stream_target *t);
 
 /* An accepted plain stream becomes TLS; `first` (borrowed) are bytes that were read from it already.  on_open comes when

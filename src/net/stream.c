@@ -1,0 +1,768 @@
+#include "net/stream.h"
+
+#include "net/sendq.h"
+#include "net/socket.h"
+#include "net/tls_context.h"
+#include "net/uring_compat.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What one receive may bring before it has to be armed again: the bound of a stream's share of a turn, and of what still
+ * comes after read(false). */
+#define CREDIT_SMALL 65536u
+#define CREDIT_LARGE 262144u
+/* So many full buffers in a row, and the next receive is for the pool of large ones; so many that would have fitted in a
+ * small one, and it is not any more. */
+#define FULL_IN_A_ROW 8
+#define SEND_VECTORS  64
+
+enum stream_state {
+	STREAM_CONNECTING,
+	STREAM_HANDSHAKE,
+	STREAM_OPEN,
+	STREAM_FINISHING, /* the user has left: what is queued goes out, then our end, then we wait for theirs */
+	STREAM_CLOSED,	  /* waiting for the last completions */
+};
+
+enum send_state {
+	SEND_NONE,
+	SEND_INLINE,  /* tried at once, says nothing when all of it went */
+	SEND_WAITING, /* the socket is full: completes when some of it has gone; also a connect */
+};
+
+struct stream {
+	struct duplex duplex;
+	struct owner owner;
+	struct op recv_op;
+	struct op send_op;
+	struct list sending; /* on the ring's lists flush or sent */
+	struct list resume;  /* on the ring's list resume, or on a pool's starved */
+	struct timer timer;
+	struct sendq queue;
+	struct tls *tls;
+	uint32_t sent_len; /* bytes of the operation in flight */
+	int fd;
+	int error; /* errno of what ended it, for the log */
+	uint8_t state;
+	uint8_t send_state;
+	uint8_t run; /* buffers in a row that speak for the other pool */
+	bool wants_read : 1;
+	bool is_receiving : 1; /* an operation is armed */
+	bool is_large : 1;
+	bool is_backend : 1;
+	bool has_eof : 1;	/* the peer's end was seen */
+	bool wants_shutdown : 1; /* our end is to follow the queue */
+	bool is_shut : 1;	/* it has left */
+	bool is_send_dead : 1;	/* the peer takes nothing any more; what it has sent is still read */
+	bool was_full : 1;
+	bool is_reset : 1; /* the close is to be a reset */
+};
+
+static const struct duplex_ops stream_ops;
+
+static struct stream *of(const struct duplex *d)
+{
+	assert(d->ops == &stream_ops);
+	return container_of(d, struct stream, duplex);
+}
+
+static struct ring *ring_of(const struct stream *s)
+{
+	return s->owner.ring;
+}
+
+/* ---- the end ---- */
+
+static void stream_free(struct owner *o)
+{
+	struct stream *s = container_of(o, struct stream, owner);
+	struct io_uring_sqe *sqe;
+
+	assert(s->state == STREAM_CLOSED && list_is_empty(&s->sending) && list_is_empty(&s->resume));
+	sendq_done(&s->queue, o->ring);
+	tls_free(s->tls);
+	if (s->is_reset)
+		socket_reset_on_close(s->fd);
+	sqe = ring_sqe(o->ring);
+	io_uring_prep_close(sqe, s->fd);
+	ring_sqe_forget(sqe);
+	slab_free(&o->ring->streams, s);
+}
+
+/* The one way out.  Nothing is called back from here; the memory goes when the kernel holds nothing of it. */
+static void stream_end(struct stream *s)
+{
+	if (s->state == STREAM_CLOSED)
+		return;
+	s->state = STREAM_CLOSED;
+	timer_cancel(&s->timer);
+	list_remove(&s->resume);
+	if (s->send_state != SEND_INLINE)
+		list_remove(&s->sending); /* else it is on the list `sent`, and is taken off there */
+	if (s->is_receiving || s->send_state == SEND_WAITING) {
+		struct io_uring_sqe *sqe = ring_sqe(ring_of(s));
+
+		io_uring_prep_cancel_fd(sqe, s->fd, IORING_ASYNC_CANCEL_ALL);
+		ring_sqe_forget(sqe);
+	}
+	owner_close(&s->owner);
+}
+
+/* Over, and not by the user. */
+static void stream_fail(struct stream *s, enum reason why)
+{
+	bool has_user = s->state < STREAM_FINISHING;
+
+	if (s->state == STREAM_CLOSED)
+		return;
+	stream_end(s);
+	if (has_user)
+		s->duplex.events->on_closed(&s->duplex, why);
+}
+
+static enum reason reset_reason(const struct stream *s)
+{
+	if (s->state == STREAM_HANDSHAKE)
+		return s->is_backend ? REASON_BACKEND_TLS : REASON_CLIENT_RESET;
+	return s->is_backend ? REASON_BACKEND_RESET : REASON_CLIENT_RESET;
+}
+
+static void on_timer(struct timer *t)
+{
+	struct stream *s = container_of(t, struct stream, timer);
+
+	switch (s->state) {
+	case STREAM_CONNECTING:
+		stream_fail(s, REASON_TIMEOUT_CONNECT);
+		break;
+	case STREAM_HANDSHAKE:
+		stream_fail(s, s->is_backend ? REASON_TIMEOUT_CONNECT : REASON_TIMEOUT_HANDSHAKE);
+		break;
+	default:
+		s->is_reset = true;
+		stream_end(s);
+	}
+}
+
+/* ---- receiving ---- */
+
+static bool is_reading(const struct stream *s)
+{
+	return s->state != STREAM_CONNECTING && s->state != STREAM_CLOSED && !s->has_eof &&
+	       (s->wants_read || s->state != STREAM_OPEN || s->is_send_dead);
+}
+
+static void receive_later(struct stream *s)
+{
+	if (!s->is_receiving && is_reading(s) && list_is_empty(&s->resume))
+		list_append(&ring_of(s)->resume, &s->resume);
+}
+
+static void receive_arm(struct stream *s)
+{
+	struct ring *r = ring_of(s);
+	struct io_uring_sqe *sqe = ring_sqe(r);
+	struct buffers *pool;
+
+	/* Only here: what an operation brings is of the pool that it was armed with. */
+	if (s->run >= FULL_IN_A_ROW)
+		s->is_large = !s->is_large;
+	pool = s->is_large ? &r->large : &r->small;
+	io_uring_prep_recv(sqe, s->fd, NULL, 0, 0);
+	sqe->ioprio = HF_RECVSEND_POLL_FIRST;
+	if (ring_features.recv_credit) {
+		sqe->ioprio |= HF_RECV_MULTISHOT;
+		hf_sqe_set_recv_credit(sqe, s->is_large ? CREDIT_LARGE : CREDIT_SMALL);
+	}
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = pool->group;
+	ring_sqe_own(sqe, &s->recv_op);
+	s->is_receiving = true;
+	s->run = 0;
+	if (pool->provided == 0)
+		buffers_grow(pool);
+}
+
+static void on_resume(struct list *node)
+{
+	struct stream *s = container_of(node, struct stream, resume);
+
+	if (!s->is_receiving && is_reading(s))
+		receive_arm(s);
+}
+
+/* The pool was empty.  It grows; where it may not, the stream waits for buffers to come back. */
+static void receive_starved(struct stream *s)
+{
+	struct ring *r = ring_of(s);
+	struct buffers *pool = s->is_large ? &r->large : &r->small;
+
+	r->stats.buffers_starved++;
+	if (buffers_grow(pool))
+		receive_later(s);
+	else if (is_reading(s) && list_is_empty(&s->resume))
+		list_append(&pool->starved, &s->resume);
+}
+
+/* Counts what speaks for the other pool: a buffer that came full of the small ones, or that would have fitted there. */
+static void pool_weigh(struct stream *s, uint32_t len)
+{
+	if ((len >= ring_of(s)->small.size) == s->is_large)
+		s->run = 0;
+	else if (s->run < FULL_IN_A_ROW)
+		s->run++;
+}
+
+static void deliver_eof(struct stream *s)
+{
+	s->has_eof = true;
+	if (s->state == STREAM_FINISHING) {
+		if (s->is_shut)
+			stream_end(s);
+		return;
+	}
+	if (s->state == STREAM_HANDSHAKE) {
+		stream_fail(s, s->is_backend ? REASON_BACKEND_TLS : REASON_CLIENT_CLOSED);
+		return;
+	}
+	s->duplex.events->on_eof(&s->duplex);
+	if (s->is_send_dead)
+		stream_fail(s, reset_reason(s));
+}
+
+static void tls_deliver(struct stream *s, struct slice in);
+
+static void deliver(struct stream *s, struct slice in)
+{
+	if (s->state == STREAM_FINISHING)
+		return; /* nobody is there to hear it */
+	if (s->tls != NULL)
+		tls_deliver(s, in);
+	else
+		s->duplex.events->on_bytes(&s->duplex, in);
+}
+
+static void on_recv(struct op *op, int res, uint32_t flags)
+{
+	struct stream *s = container_of(op, struct stream, recv_op);
+	struct ring *r = ring_of(s);
+	struct slice in = SLICE_EMPTY;
+
+	if (flags & IORING_CQE_F_BUFFER)
+		in = buffers_take(s->is_large ? &r->large : &r->small, res, flags);
+	if (!(flags & IORING_CQE_F_MORE))
+		s->is_receiving = false;
+	if (s->state != STREAM_CLOSED) {
+		if (res > 0) {
+			deliver(s, in);
+		} else if (res == 0) {
+			deliver_eof(s);
+		} else if (res == -ENOBUFS) {
+			receive_starved(s);
+		} else if (res != -ECANCELED && res != -EINTR && res != -EAGAIN) {
+			s->error = -res;
+			stream_fail(s, reset_reason(s));
+		}
+	}
+	slice_unref(in);
+	if (res > 0)
+		pool_weigh(s, (uint32_t)res);
+	if (s->state != STREAM_CLOSED && !s->is_receiving && res != -ENOBUFS)
+		receive_later(s);
+}
+
+/* ---- sending ---- */
+
+static void flush_later(struct stream *s)
+{
+	if (s->send_state == SEND_NONE && s->state != STREAM_CONNECTING && list_is_empty(&s->sending))
+		list_append(&ring_of(s)->flush, &s->sending);
+}
+
+/* The queue has left: our end may follow. */
+static void shutdown_if_due(struct stream *s)
+{
+	if (!s->wants_shutdown || s->is_shut || s->duplex.queued > 0 || s->state == STREAM_CONNECTING)
+		return;
+	s->is_shut = true;
+	shutdown(s->fd, SHUT_WR);
+	if (s->state == STREAM_FINISHING && (s->has_eof || s->is_send_dead))
+		stream_end(s);
+}
+
+static void queue_append(struct stream *s, struct slice out)
+{
+	uint32_t len = out.len;
+
+	if (s->is_send_dead) {
+		slice_unref(out);
+		return;
+	}
+	/* Small pieces that wait hold the large blocks that they lie in: where the socket is full, they are copied. */
+	if (!sendq_push(&s->queue, ring_of(s), out, s->send_state == SEND_WAITING)) {
+		s->error = ENOMEM;
+		s->is_send_dead = true;
+		receive_later(s);
+		return;
+	}
+	s->duplex.queued += len;
+	if (s->duplex.queued >= DUPLEX_HIGH)
+		s->was_full = true;
+	flush_later(s);
+}
+
+static void send_submit(struct stream *s, bool is_waiting)
+{
+	struct ring *r = ring_of(s);
+	/* Inline: all of it or a completion that says how much.  Waiting: whatever there is room for, so that a slow peer's
+	 * progress shows. */
+	int flags = MSG_NOSIGNAL | (is_waiting ? 0 : MSG_DONTWAIT | MSG_WAITALL);
+	struct msghdr *m = NULL;
+	struct iovec *v;
+	struct io_uring_sqe *sqe;
+	unsigned count;
+
+	if (s->queue.count > 1)
+		m = ring_scratch(r, sizeof(*m) + SEND_VECTORS * sizeof(*v));
+	if (m != NULL) {
+		v = (struct iovec *)(m + 1);
+		count = sendq_vector(&s->queue, v, SEND_VECTORS, &s->sent_len);
+		*m = (struct msghdr){ .msg_iov = v, .msg_iovlen = count };
+		sqe = ring_sqe(r);
+		io_uring_prep_sendmsg(sqe, s->fd, m, (unsigned)flags);
+	} else {
+		struct slice first = sendq_first(&s->queue);
+
+		s->sent_len = first.len;
+		sqe = ring_sqe(r);
+		io_uring_prep_send(sqe, s->fd, first.at, first.len, flags);
+	}
+	if (!is_waiting)
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	ring_sqe_own(sqe, &s->send_op);
+	s->send_state = is_waiting ? SEND_WAITING : SEND_INLINE;
+	if (!is_waiting)
+		list_append(&r->sent, &s->sending);
+}
+
+static void on_flush(struct list *node)
+{
+	struct stream *s = container_of(node, struct stream, sending);
+
+	if (s->state == STREAM_CLOSED || s->send_state != SEND_NONE)
+		return;
+	if (s->duplex.queued > 0)
+		send_submit(s, false);
+	else
+		shutdown_if_due(s);
+}
+
+/* So many bytes have been taken by the kernel. */
+static void send_progress(struct stream *s, uint32_t len)
+{
+	sendq_consume(&s->queue, ring_of(s), len);
+	s->duplex.queued -= len;
+}
+
+/* After progress: more of the queue, our end, or room for the user. */
+static void send_next(struct stream *s, bool is_waiting)
+{
+	if (s->duplex.queued > 0 && is_waiting)
+		send_submit(s, true);
+	else if (s->duplex.queued > 0)
+		flush_later(s);
+	else
+		shutdown_if_due(s);
+	if (s->state == STREAM_FINISHING)
+		ring_timer_arm(ring_of(s), &s->timer, STREAM_LINGER_MS); /* slow, but it goes on */
+	if (s->state > STREAM_OPEN)
+		return;
+	if (s->duplex.queued == 0 || (s->was_full && s->duplex.queued <= DUPLEX_LOW)) {
+		s->was_full = false;
+		s->duplex.events->on_room(&s->duplex);
+	}
+}
+
+static void send_failed(struct stream *s, int error)
+{
+	s->error = error;
+	s->is_send_dead = true;
+	sendq_done(&s->queue, ring_of(s));
+	s->duplex.queued = 0;
+	if (s->has_eof || s->state == STREAM_FINISHING)
+		stream_fail(s, reset_reason(s));
+	else
+		receive_later(s); /* what it sent before is still to be read, and then its end */
+}
+
+/* It said nothing: all of it has gone. */
+static void on_sent(struct list *node)
+{
+	struct stream *s = container_of(node, struct stream, sending);
+
+	assert(s->send_state == SEND_INLINE);
+	s->send_state = SEND_NONE;
+	send_progress(s, s->sent_len);
+	op_settled(&s->send_op);
+	if (s->state != STREAM_CLOSED)
+		send_next(s, false);
+}
+
+static void on_send(struct op *op, int res, uint32_t flags)
+{
+	struct stream *s = container_of(op, struct stream, send_op);
+
+	(void)flags;
+	list_remove(&s->sending);
+	s->send_state = SEND_NONE;
+	if (s->state == STREAM_CLOSED)
+		return;
+	if (res == -EAGAIN || res == -EINTR)
+		res = 0;
+	if (res < 0) {
+		send_failed(s, -res);
+		return;
+	}
+	send_progress(s, (uint32_t)res);
+	send_next(s, true); /* the socket has filled up */
+}
+
+/* ---- TLS ---- */
+
+/* While something is opened, the bump block holds what was opened: what has to leave meanwhile goes to the heap. */
+static void emit_copy(void *user, const uint8_t *bytes, size_t len)
+{
+	struct slice out = slice_copy(bytes, len);
+
+	if (out.buf != NULL)
+		queue_append(user, out);
+	else
+		((struct stream *)user)->is_send_dead = true;
+}
+
+static void emit(void *user, const uint8_t *bytes, size_t len)
+{
+	struct stream *s = user;
+	struct slice out = ring_copy(ring_of(s), bytes, (uint32_t)len);
+
+	if (out.buf != NULL)
+		queue_append(s, out);
+	else
+		s->is_send_dead = true;
+}
+
+static void stream_opened(struct stream *s)
+{
+	s->state = STREAM_OPEN;
+	timer_cancel(&s->timer);
+	s->duplex.events->on_open(&s->duplex);
+}
+
+static void tls_failed(struct stream *s, long result)
+{
+	enum reason why = result == TLS_PEER_ALERT ? REASON_TLS_ALERT : REASON_TLS_ERROR;
+
+	if (s->is_backend)
+		why = s->state == STREAM_HANDSHAKE ? REASON_BACKEND_TLS : REASON_BACKEND_RESET;
+	if (s->duplex.queued > 0) { /* the alert should reach the peer */
+		bool has_user = s->state < STREAM_FINISHING;
+
+		s->duplex.ops->finish(&s->duplex);
+		if (has_user)
+			s->duplex.events->on_closed(&s->duplex, why);
+		return;
+	}
+	stream_fail(s, why);
+}
+
+static void tls_deliver(struct stream *s, struct slice slice)
+{
+	struct ring *r = ring_of(s);
+	struct tls_sink sink = { emit_copy, s };
+	struct tls_input in = { slice.at, slice.len };
+
+	while (s->state == STREAM_HANDSHAKE || s->state == STREAM_OPEN) {
+		uint32_t need = in.len > RING_BUMP_SIZE ? RING_BUMP_SIZE : in.len < 256 ? 256 : (uint32_t)in.len;
+		uint8_t *room = ring_bump(r, need);
+		long got;
+
+		if (room == NULL) {
+			stream_fail(s, REASON_NO_MEMORY);
+			return;
+		}
+		got = tls_open(s->tls, &in, room, ring_bump_room(r), sink);
+		if (got < 0 && got != TLS_CLOSED) {
+			tls_failed(s, got);
+			return;
+		}
+		if (got > 0) {
+			struct slice plain = ring_bump_take(r, (uint32_t)got);
+
+			if (s->state == STREAM_HANDSHAKE)
+				stream_opened(s);
+			if (s->state == STREAM_OPEN)
+				s->duplex.events->on_bytes(&s->duplex, plain);
+			slice_unref(plain);
+			continue;
+		}
+		if (s->state == STREAM_HANDSHAKE && tls_is_established(s->tls))
+			stream_opened(s);
+		if (got == TLS_CLOSED && s->state != STREAM_CLOSED && !s->has_eof)
+			deliver_eof(s);
+		return;
+	}
+}
+
+bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice first, uint64_t timeout_ms)
+{
+	struct stream *s = of(d);
+
+	assert(s->state == STREAM_OPEN && s->tls == NULL);
+	s->tls = tls_new_server(ctx);
+	if (s->tls == NULL)
+		return false;
+	s->state = STREAM_HANDSHAKE;
+	if (timeout_ms > 0)
+		ring_timer_arm(ring_of(s), &s->timer, timeout_ms);
+	receive_later(s);
+	if (first.len > 0)
+		tls_deliver(s, first);
+	return true;
+}
+
+/* ---- the face ---- */
+
+static bool stream_write(struct duplex *d, struct slice out)
+{
+	struct stream *s = of(d);
+
+	if (out.len == 0 || s->state == STREAM_CLOSED || s->wants_shutdown) {
+		slice_unref(out);
+		return s->state != STREAM_CLOSED;
+	}
+	assert(s->state == STREAM_OPEN);
+	if (s->tls == NULL) {
+		queue_append(s, out);
+	} else {
+		if (tls_seal(s->tls, out.at, out.len, (struct tls_sink){ emit, s }) != 0 && !s->is_send_dead)
+			send_failed(s, EPROTO);
+		slice_unref(out);
+	}
+	return !s->is_send_dead;
+}
+
+static void stream_read(struct duplex *d, bool on)
+{
+	struct stream *s = of(d);
+
+	s->wants_read = on;
+	if (on)
+		receive_later(s);
+}
+
+static void stream_shutdown(struct duplex *d)
+{
+	struct stream *s = of(d);
+
+	if (s->wants_shutdown || s->state == STREAM_CLOSED)
+		return;
+	if (s->tls != NULL)
+		tls_close_notify(s->tls, (struct tls_sink){ emit, s });
+	s->wants_shutdown = true;
+	flush_later(s);
+}
+
+static void stream_close(struct duplex *d, enum reason why)
+{
+	struct stream *s = of(d);
+
+	if (why != REASON_NONE)
+		s->is_reset = true;
+	stream_end(s);
+}
+
+static void stream_finish(struct duplex *d)
+{
+	struct stream *s = of(d);
+
+	if (s->state >= STREAM_FINISHING)
+		return;
+	if (s->state == STREAM_CONNECTING) {
+		stream_end(s);
+		return;
+	}
+	stream_shutdown(d);
+	s->state = STREAM_FINISHING;
+	ring_timer_arm(ring_of(s), &s->timer, STREAM_LINGER_MS);
+	if ((s->is_shut && s->has_eof) || s->is_send_dead)
+		stream_end(s);
+	else
+		receive_later(s);
+}
+
+static const struct duplex_ops stream_ops = {
+	.write = stream_write,
+	.read = stream_read,
+	.shutdown = stream_shutdown,
+	.close = stream_close,
+	.finish = stream_finish,
+};
+
+/* ---- making ---- */
+
+static struct stream *stream_new(struct ring *r, int fd)
+{
+	struct stream *s = slab_alloc_zeroed(&r->streams);
+
+	if (s == NULL) {
+		close(fd);
+		return NULL;
+	}
+	s->duplex.ops = &stream_ops;
+	owner_init(&s->owner, r, stream_free);
+	op_init(&s->recv_op, &s->owner, on_recv);
+	op_init(&s->send_op, &s->owner, on_send);
+	list_init(&s->sending);
+	list_init(&s->resume);
+	timer_init(&s->timer, on_timer);
+	sendq_init(&s->queue);
+	s->fd = fd;
+	return s;
+}
+
+struct duplex *stream_accept(struct ring *r, int fd)
+{
+	struct stream *s = stream_new(r, fd);
+
+	if (s == NULL)
+		return NULL;
+	s->state = STREAM_OPEN;
+	return &s->duplex;
+}
+
+static void on_connect(struct op *op, int res, uint32_t flags)
+{
+	struct stream *s = container_of(op, struct stream, send_op);
+
+	(void)flags;
+	s->send_op.done = on_send;
+	if (s->state == STREAM_CLOSED)
+		return;
+	s->send_state = SEND_NONE;
+	if (res < 0) {
+		s->error = -res;
+		stream_fail(s, REASON_CONNECT_FAILED);
+		return;
+	}
+	s->state = s->tls != NULL ? STREAM_HANDSHAKE : STREAM_OPEN;
+	if (s->duplex.queued > 0)
+		flush_later(s); /* the preface */
+	if (s->tls == NULL) {
+		stream_opened(s);
+		return;
+	}
+	receive_later(s);
+	if (tls_start(s->tls, (struct tls_sink){ emit, s }) != 0)
+		stream_fail(s, REASON_BACKEND_TLS);
+}
+
+/* All but the connecting itself.  false: memory is out. */
+static bool connect_prepare(struct stream *s, const struct stream_target *t)
+{
+	if (t->tls != NULL) {
+		s->tls = tls_new_client(t->tls, t->sni);
+		if (s->tls == NULL)
+			return false;
+	}
+	if (t->preface_len > 0) {
+		struct slice preface = slice_copy(t->preface, t->preface_len);
+
+		if (preface.buf == NULL)
+			return false;
+		queue_append(s, preface);
+	}
+	return !s->is_send_dead;
+}
+
+struct duplex *stream_connect(struct ring *r, const struct stream_target *t)
+{
+	int fd = socket_new(t->to, t->from);
+	struct io_uring_sqe *sqe;
+	struct stream *s;
+	struct sockaddr *to;
+
+	if (fd < 0)
+		return NULL;
+	s = stream_new(r, fd);
+	if (s == NULL)
+		return NULL;
+	s->state = STREAM_CONNECTING;
+	s->is_backend = true;
+	to = ring_scratch(r, t->to->len); /* before the SQE is taken: it may submit */
+	if (to == NULL || !connect_prepare(s, t)) {
+		stream_end(s);
+		return NULL;
+	}
+	memcpy(to, &t->to->sa, t->to->len);
+	sqe = ring_sqe(r);
+	io_uring_prep_connect(sqe, fd, to, t->to->len);
+	s->send_op.done = on_connect;
+	s->send_state = SEND_WAITING; /* an operation that a cancel ends */
+	ring_sqe_own(sqe, &s->send_op);
+	if (t->timeout_ms > 0)
+		ring_timer_arm(r, &s->timer, t->timeout_ms);
+	return &s->duplex;
+}
+
+/* ---- what is known of it ---- */
+
+bool stream_is_tls(const struct duplex *d)
+{
+	return of(d)->tls != NULL;
+}
+
+void stream_tls_info(const struct duplex *d, struct tls_info *out)
+{
+	const struct stream *s = of(d);
+
+	if (s->tls != NULL)
+		tls_info(s->tls, out);
+	else
+		*out = (struct tls_info){ .version = "", .cipher = "", .sni = "", .alpn = "" };
+}
+
+void stream_error_text(const struct duplex *d, char *out, size_t cap)
+{
+	const struct stream *s = of(d);
+
+	if (s->tls != NULL && s->error == 0)
+		tls_error_text(s->tls, out, cap);
+	else
+		snprintf(out, cap, "%s", s->error != 0 ? strerror(s->error) : "");
+}
+
+void stream_local(const struct duplex *d, struct addr *out)
+{
+	socket_local(of(d)->fd, out);
+}
+
+struct ring *stream_ring(const struct duplex *d)
+{
+	return ring_of(of(d));
+}
+
+void stream_setup(void)
+{
+	ring_stream_hooks = (struct ring_stream_hooks){
+		.sent = on_sent,
+		.flush = on_flush,
+		.resume = on_resume,
+		.done = sendq_forget,
+		.stream_len = sizeof(struct stream),
+		.stream_align = _Alignof(struct stream),
+	};
+}
