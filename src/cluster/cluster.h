@@ -2,67 +2,80 @@
  *
  * A cluster and its endpoints are known by name and live across reloads, with their counts (struct clusters, one a
  * process).  A view is a cluster as one snapshot describes it: its members in the file's order with their weights, and
- * the algorithm's prepared state; made and freed by the control thread, read by every worker.
- * Called by: control (views), proxy/backend (picks).  Locks: one cluster's, held for one pick; never two. */
+ * the algorithm's state; made by the control thread, picked from by every worker, freed with its snapshot.
+ * Called by: proxy/snapshot (views), proxy/backend (picks).  Locks: one cluster's, held for one pick; never two. */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
 
+#include "base/hash.h"
 #include "cluster/endpoint.h"
 #include "config/config.h"
 
-#include <pthread.h>
-
 struct clusters;
-struct algorithm; /* cluster/pick.h */
+struct cluster_tier; /* cluster/pick.h */
 
+/* The first four never change.  What may be asked of whom: `is_candidate` is lasting (weight, an address), `is_open` is
+ * the moment's (not full, not tried by the pick under way); changed by cluster/cluster alone. */
 struct cluster_member {
 	struct endpoint *endpoint; /* a reference */
 	const struct endpoint_config *config;
 	uint32_t weight;	  /* 0: not picked */
 	uint32_t max_connections; /* 0: no limit */
 	bool is_backup;
-	int64_t current; /* smooth weighted round robin, under the lock */
+
+	/* under the cluster's lock */
+	bool is_candidate;
+	bool is_open;
+	bool is_tried;
+	uint32_t active;	   /* endpoint.active as last heard of */
+	uint32_t place;		   /* in tier->members */
+	struct cluster_tier *tier; /* NULL: weight 0 */
+	struct list of_endpoint;   /* endpoint.members */
 };
 
 struct cluster_view {
-	struct cluster *cluster;
+	struct cluster *cluster;	     /* a reference */
 	const struct cluster_config *config; /* of the snapshot that the view belongs to */
 	struct cluster_member *members;
 	uint32_t members_count;
-	const struct algorithm *algorithm;
-	void *prepared;		  /* the algorithm's, immutable */
+	struct hash_map by_endpoint; /* members by their endpoint's address in memory */
+	struct cluster_tier *primary;
+	struct cluster_tier *backup; /* asked only where no primary may be */
 };
 
 struct clusters *clusters_new(void);
-/* All views are gone. */
+/* All views are gone; endpoints may still be referenced, and go by themselves. */
 void clusters_free(struct clusters *c); /* accepts NULL */
 
 /* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts are looked up
- * (blocking, control thread); one that cannot be resolved is logged, stays, and is not picked.  NULL: out of memory. */
+ * (blocking, control thread); one that cannot be resolved is logged, and keeps the addresses it had; without any it
+ * stays, and is not picked.  Keeps config until cluster_view_free().  NULL: out of memory. */
 struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config);
-/* Endpoints that no view names any more go with their last reference. */
+/* Endpoints that no view names any more go with their last reference.  In any thread. */
 void cluster_view_free(struct cluster_view *v); /* accepts NULL */
 
 const char *cluster_name(const struct cluster *c);
+/* Over all its endpoints. */
+uint32_t cluster_active(const struct cluster *c);
 
 /* What a pick goes by. */
 #define PICK_TRIED_MAX 16
 struct pick {
-	uint64_t hash;	/* of what the configuration hashes on; for algorithms that hash */
+	uint64_t hash; /* of what the configuration hashes on; for algorithms that hash */
 	const struct endpoint *tried[PICK_TRIED_MAX]; /* passed over: they failed this request already */
 	uint32_t tried_count;
 };
 
 enum pick_result {
 	PICK_OK,
-	PICK_NONE, /* nobody is there to ask: no members, all weights 0, none resolved */
+	PICK_NONE,  /* nobody is there to ask: no members, all weights 0, none resolved */
 	PICK_TRIED, /* all that could be asked were tried */
-	PICK_FULL, /* all are at max_connections, or the cluster is */
+	PICK_FULL,  /* some were not tried: they are at max_connections, or the cluster is */
 };
 
 /* Chooses, and counts the choice at once: endpoint_release() ends it.  `out` gets a reference (endpoint_unref).
- * Members in order of preference: not tried, weight > 0, resolved, below max_connections; backups only where no other
- * may be asked; where a tried one is the only one left, PICK_TRIED. */
+ * May be picked: not tried, weight > 0, resolved, below max_connections; backups only where no other may.  Allocates
+ * nothing. */
 enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, struct endpoint **out);
 
 /* The member's configuration (for the TLS name, say), or NULL when the view does not name it. */

@@ -11,6 +11,7 @@
 #include "base/slab.h"
 #include "cluster/pool.h"
 #include "net/ring.h"
+#include "proxy/places.h"
 #include "proxy/snapshot.h"
 #include "wire/headers.h"
 
@@ -24,13 +25,6 @@ struct worker_socket {
 	size_t listener_index;
 };
 
-/* Connections of the whole process, and who waits for a place: shared by all workers. */
-struct places {
-	atomic_uint used;
-	atomic_uint waiting; /* workers that want to be told when a place is free */
-	atomic_uint max;     /* 0: no limit; changes with the configuration */
-};
-
 struct worker {
 	struct ring ring;
 	pthread_t thread;
@@ -38,18 +32,23 @@ struct worker {
 	struct worker *all; /* every worker: an array; for telling others */
 	unsigned all_count;
 	struct places *places;
+	atomic_bool is_waiting; /* for a place */
+	struct mail place_mail;
 	struct view *view;	/* of the snapshot in force */
 	struct list listeners;	/* struct listener */
+	struct list arrivals;	/* clients that have not come past PROXY header and TLS */
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
 	struct pool pool;
-	struct slab h1_slab, exchange_slab, relay_slab, tcp_slab;
+	struct slab arrival_slab, h1_slab, exchange_slab, forward_slab, relay_slab, tcp_slab;
 	uint32_t connections;	/* clients of this worker, of every kind */
 	bool is_draining;
+	bool is_stopping;	/* nothing new is begun any more */
 	uint64_t drain_until_ms;
 	struct timer drain_timer;
-	struct http_field *fields; /* for the head that is being parsed */
+	struct http_field *fields; /* for the request head that is being parsed */
+	struct http_field *response_fields; /* for a backend's */
 	uint32_t fields_cap;
 	char *scratch;		   /* for what lives in one call */
 	size_t scratch_cap;
@@ -77,5 +76,8 @@ void worker_apply(struct worker *w, struct snapshot *s, const struct worker_sock
 void worker_drain(struct worker *w, uint64_t grace_ms);
 /* The loop ends after this turn. */
 void worker_stop(struct worker *w);
+
+/* A client has gone: was it the last one that a drain waits for? */
+void worker_check_empty(struct worker *w);
 
 #endif

@@ -1,0 +1,238 @@
+#include "cluster/cluster.h"
+
+#include "cluster/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the registry --- */
+
+struct clusters *clusters_new(void)
+{
+	struct clusters *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	pthread_mutex_init(&c->lock, NULL);
+	hash_map_init(&c->by_name);
+	c->refcount = 1;
+	return c;
+}
+
+/* The lock is held, and is given back. */
+static void clusters_unref_locked(struct clusters *c)
+{
+	bool is_last = --c->refcount == 0;
+
+	pthread_mutex_unlock(&c->lock);
+	if (!is_last)
+		return;
+	hash_map_done(&c->by_name);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+void clusters_free(struct clusters *c)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	clusters_unref_locked(c);
+}
+
+/* Everything but the registry's reference. */
+static void cluster_destroy(struct cluster *c)
+{
+	hash_map_done(&c->endpoints);
+	pthread_mutex_destroy(&c->lock);
+	free(c->name);
+	free(c);
+}
+
+static struct cluster *cluster_make(struct clusters *registry, const char *name)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	pthread_mutex_init(&c->lock, NULL);
+	hash_map_init(&c->endpoints);
+	c->registry = registry;
+	c->name = strdup(name);
+	if (c->name == NULL || hash_map_put(&registry->by_name, c->name, strlen(name), c) != 0) {
+		cluster_destroy(c);
+		return NULL;
+	}
+	registry->refcount++;
+	return c;
+}
+
+struct cluster *cluster_find(struct clusters *registry, const char *name)
+{
+	struct cluster *c;
+
+	pthread_mutex_lock(&registry->lock);
+	c = hash_map_find(&registry->by_name, name, strlen(name));
+	if (c == NULL)
+		c = cluster_make(registry, name);
+	if (c != NULL)
+		c->refcount++;
+	pthread_mutex_unlock(&registry->lock);
+	return c;
+}
+
+void cluster_ref(struct cluster *c)
+{
+	pthread_mutex_lock(&c->registry->lock);
+	c->refcount++;
+	pthread_mutex_unlock(&c->registry->lock);
+}
+
+void cluster_unref(struct cluster *c)
+{
+	struct clusters *registry = c->registry;
+
+	pthread_mutex_lock(&registry->lock);
+	if (--c->refcount > 0) {
+		pthread_mutex_unlock(&registry->lock);
+		return;
+	}
+	assert(c->endpoints.count == 0);
+	hash_map_remove(&registry->by_name, c->name, strlen(c->name));
+	clusters_unref_locked(registry);
+	cluster_destroy(c);
+}
+
+const char *cluster_name(const struct cluster *c)
+{
+	return c->name;
+}
+
+uint32_t cluster_active(const struct cluster *c)
+{
+	return atomic_load_explicit(&c->active, memory_order_relaxed);
+}
+
+/* --- members and what they know of their endpoints --- */
+
+static void member_hear(struct cluster_member *m)
+{
+	struct cluster_tier *t = m->tier;
+	const struct endpoint *e = m->endpoint;
+	uint32_t active = atomic_load_explicit(&e->active, memory_order_relaxed);
+	bool is_candidate = e->addrs_count > 0;
+	bool is_open =
+		is_candidate && !m->is_tried && (m->max_connections == 0 || active < m->max_connections);
+
+	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate)
+		return;
+	t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
+	t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
+	t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
+	m->active = active;
+	m->is_candidate = is_candidate;
+	m->is_open = is_open;
+	t->algorithm->changed(t, m->place);
+}
+
+void cluster_hear_endpoint(struct endpoint *e)
+{
+	list_for_each (node, &e->members)
+		member_hear(container_of(node, struct cluster_member, of_endpoint));
+}
+
+void cluster_hear_fallen(struct cluster *c)
+{
+	struct endpoint *e, *next;
+
+	if (atomic_load_explicit(&c->fallen, memory_order_relaxed) == NULL)
+		return;
+	for (e = atomic_exchange_explicit(&c->fallen, NULL, memory_order_acquire); e != NULL; e = next) {
+		next = e->fallen_next;
+		/* from here on it may be pushed again; an exchange, so that what fell before it is seen */
+		atomic_exchange_explicit(&e->is_fallen, false, memory_order_acq_rel);
+		cluster_hear_endpoint(e);
+	}
+}
+
+/* --- a pick --- */
+
+static struct cluster_member *member_of(const struct cluster_view *v, const struct endpoint *e)
+{
+	return hash_map_find(&v->by_endpoint, &e, sizeof(e));
+}
+
+const struct cluster_member *cluster_view_member(const struct cluster_view *v, const struct endpoint *e)
+{
+	return member_of(v, e);
+}
+
+/* Closes what this request has tried, or opens it again; returns how many candidates that were. */
+static uint32_t tried_set(struct cluster_view *v, const struct pick *p, bool is_tried)
+{
+	uint32_t count = 0;
+
+	assert(p->tried_count <= PICK_TRIED_MAX);
+	for (uint32_t i = 0; i < p->tried_count; i++) {
+		struct cluster_member *m = member_of(v, p->tried[i]);
+
+		if (m == NULL || m->tier == NULL || m->is_tried == is_tried)
+			continue;
+		count += m->is_candidate;
+		m->is_tried = is_tried;
+		member_hear(m);
+	}
+	return count;
+}
+
+/* Where there is nothing to choose from, the reason is that of the best who is left: one that is full will have room
+ * again, one that was tried has failed. */
+static enum pick_result tier_choose(struct cluster_view *v, uint32_t tried_count, struct cluster_tier **out)
+{
+	uint32_t candidates_count = v->primary->candidates_count + v->backup->candidates_count;
+	uint32_t max_connections = v->config->max_connections;
+
+	if (candidates_count == 0)
+		return PICK_NONE;
+	if (candidates_count == tried_count)
+		return PICK_TRIED;
+	if (max_connections != 0 && cluster_active(v->cluster) >= max_connections)
+		return PICK_FULL;
+	*out = v->primary->open_count > 0 ? v->primary : v->backup;
+	return (*out)->open_count > 0 ? PICK_OK : PICK_FULL;
+}
+
+static void endpoint_take_place(struct endpoint *e)
+{
+	endpoint_ref(e);
+	atomic_fetch_add_explicit(&e->active, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&e->total, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&e->cluster->active, 1, memory_order_relaxed);
+	cluster_hear_endpoint(e);
+}
+
+enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, struct endpoint **out)
+{
+	struct cluster *c = v->cluster;
+	struct cluster_tier *t = NULL;
+	struct endpoint *picked = NULL;
+	enum pick_result result;
+
+	pthread_mutex_lock(&c->lock);
+	cluster_hear_fallen(c);
+	result = tier_choose(v, tried_set(v, p, true), &t);
+	if (result == PICK_OK) {
+		uint32_t place = t->algorithm->pick(t, p);
+
+		assert(place < t->count && t->members[place]->is_open);
+		picked = t->members[place]->endpoint;
+	}
+	tried_set(v, p, false);
+	if (picked != NULL) {
+		endpoint_take_place(picked);
+		*out = picked;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return result;
+}

@@ -1,0 +1,150 @@
+#include "cluster/endpoint.h"
+
+#include "cluster/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void endpoint_destroy(struct endpoint *e)
+{
+	free(e->addrs);
+	free(e->name);
+	free(e);
+}
+
+static struct endpoint *endpoint_make(struct cluster *c, const char *name)
+{
+	struct endpoint *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->cluster = c;
+	e->name = strdup(name);
+	e->id_hash = hash64(name, strlen(name), 0);
+	list_init(&e->members);
+	if (e->name == NULL || hash_map_put(&c->endpoints, e->name, strlen(name), e) != 0) {
+		endpoint_destroy(e);
+		return NULL;
+	}
+	return e;
+}
+
+struct endpoint *endpoint_find(struct cluster *c, const char *name)
+{
+	struct endpoint *e;
+	bool is_new;
+
+	pthread_mutex_lock(&c->lock);
+	e = hash_map_find(&c->endpoints, name, strlen(name));
+	is_new = e == NULL;
+	if (is_new)
+		e = endpoint_make(c, name);
+	if (e != NULL)
+		endpoint_ref(e);
+	pthread_mutex_unlock(&c->lock);
+	if (is_new && e != NULL)
+		cluster_ref(c); /* the view under construction has held it till here */
+	return e;
+}
+
+void endpoint_ref(struct endpoint *e)
+{
+	atomic_fetch_add_explicit(&e->refcount, 1, memory_order_relaxed);
+}
+
+/* Under the lock, so that nobody finds it by name while it goes.  The stack of the fallen must not hold it either. */
+static bool endpoint_unref_last(struct endpoint *e)
+{
+	struct cluster *c = e->cluster;
+	bool is_last;
+
+	pthread_mutex_lock(&c->lock);
+	is_last = atomic_fetch_sub_explicit(&e->refcount, 1, memory_order_acq_rel) == 1;
+	if (is_last) {
+		cluster_hear_fallen(c);
+		assert(list_is_empty(&e->members));
+		hash_map_remove(&c->endpoints, e->name, strlen(e->name));
+	}
+	pthread_mutex_unlock(&c->lock);
+	return is_last;
+}
+
+void endpoint_unref(struct endpoint *e)
+{
+	unsigned refcount;
+	struct cluster *c;
+
+	if (e == NULL)
+		return;
+	refcount = atomic_load_explicit(&e->refcount, memory_order_relaxed);
+	while (refcount > 1) {
+		if (atomic_compare_exchange_weak_explicit(&e->refcount, &refcount, refcount - 1,
+							  memory_order_acq_rel, memory_order_relaxed))
+			return;
+	}
+	c = e->cluster;
+	if (!endpoint_unref_last(e))
+		return;
+	endpoint_destroy(e);
+	cluster_unref(c);
+}
+
+bool endpoint_addr(struct endpoint *e, struct addr *out)
+{
+	bool is_there;
+
+	pthread_mutex_lock(&e->cluster->lock);
+	is_there = e->addrs_count > 0;
+	if (is_there)
+		*out = e->addrs[e->addrs_at];
+	pthread_mutex_unlock(&e->cluster->lock);
+	return is_there;
+}
+
+void endpoint_addr_failed(struct endpoint *e, const struct addr *failed)
+{
+	pthread_mutex_lock(&e->cluster->lock);
+	/* many connects fail at once; only the first of them turns the page */
+	if (e->addrs_count > 1 && addr_is_equal(&e->addrs[e->addrs_at], failed))
+		e->addrs_at = (e->addrs_at + 1) % e->addrs_count;
+	pthread_mutex_unlock(&e->cluster->lock);
+}
+
+void endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count)
+{
+	struct addr *old = addrs;
+	bool is_same;
+
+	pthread_mutex_lock(&e->cluster->lock);
+	is_same = e->addrs_count == count;
+	for (uint32_t i = 0; is_same && i < count; i++)
+		is_same = addr_is_equal(&e->addrs[i], &addrs[i]);
+	if (!is_same) {
+		old = e->addrs;
+		e->addrs = addrs;
+		e->addrs_count = count;
+		e->addrs_at = 0;
+		cluster_hear_endpoint(e);
+	}
+	pthread_mutex_unlock(&e->cluster->lock);
+	free(old);
+}
+
+void endpoint_release(struct endpoint *e)
+{
+	struct cluster *c = e->cluster;
+	struct endpoint *head;
+	unsigned before = atomic_fetch_sub_explicit(&e->active, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	(void)before;
+	atomic_fetch_sub_explicit(&c->active, 1, memory_order_relaxed);
+	if (atomic_exchange_explicit(&e->is_fallen, true, memory_order_acq_rel))
+		return;
+	head = atomic_load_explicit(&c->fallen, memory_order_relaxed);
+	do {
+		e->fallen_next = head;
+	} while (!atomic_compare_exchange_weak_explicit(&c->fallen, &head, e, memory_order_release,
+							memory_order_relaxed));
+}

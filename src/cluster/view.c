@@ -1,0 +1,164 @@
+/* Views: a cluster as one snapshot describes it, made whole or not at all.
+ *
+ * Called by: proxy/snapshot.  Making blocks while names are looked up, outside of every lock; freeing may happen in any
+ * thread, whoever drops the snapshot.  Locks: the cluster's, to link members to their endpoints and to unlink them. */
+#include "cluster/cluster.h"
+
+#include "base/log.h"
+#include "cluster/inside.h"
+#include "cluster/resolve.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *config)
+{
+	const char *cluster = e->cluster->name, *error = NULL;
+	struct addr *addrs = NULL;
+	struct addr was;
+	uint32_t count = 1;
+
+	if (config->addr_literal.len == 0) {
+		count = resolve_host(config->host, config->port, &addrs, &error);
+	} else {
+		addrs = malloc(sizeof(*addrs));
+		if (addrs == NULL)
+			return false;
+		*addrs = config->addr_literal;
+	}
+	if (count > 0)
+		endpoint_set_addrs(e, addrs, count);
+	else if (endpoint_addr(e, &was))
+		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it keeps its old address",
+			 cluster, e->name, error);
+	else
+		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it is not used before a "
+			 "reload "
+			 "finds it",
+			 cluster, e->name, error);
+	return true;
+}
+
+static bool view_add_member(struct cluster_view *v, const struct endpoint_config *config)
+{
+	struct endpoint *e = endpoint_find(v->cluster, config->address);
+	struct cluster_member *m = &v->members[v->members_count];
+
+	if (e == NULL)
+		return false;
+	*m = (struct cluster_member){
+		.endpoint = e,
+		.config = config,
+		.weight = config->weight,
+		.max_connections = config->max_connections,
+		.is_backup = config->backup,
+	};
+	list_init(&m->of_endpoint);
+	v->members_count++;
+	/* an address that stands there twice is one endpoint: found by its first member */
+	if (hash_map_find(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint)) == NULL &&
+	    hash_map_put(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint), m) != 0)
+		return false;
+	return endpoint_resolve(e, config);
+}
+
+static void tier_free(struct cluster_tier *t)
+{
+	if (t == NULL)
+		return;
+	t->algorithm->forget(t);
+	free(t->members);
+	free(t);
+}
+
+static struct cluster_tier *tier_new(struct cluster_view *v, const struct algorithm *algorithm,
+				     bool is_backup)
+{
+	struct cluster_tier *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->algorithm = algorithm;
+	t->config = v->config;
+	t->members = calloc((size_t)v->members_count + 1, sizeof(struct cluster_member *));
+	for (uint32_t i = 0; t->members != NULL && i < v->members_count; i++) {
+		struct cluster_member *m = &v->members[i];
+
+		if (m->weight == 0 || m->is_backup != is_backup)
+			continue;
+		m->tier = t;
+		m->place = t->count;
+		t->members[t->count++] = m;
+	}
+	if (t->members == NULL || (t->count > 0 && !algorithm->prepare(t))) {
+		tier_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+/* From here on the members hear of their endpoints. */
+static void view_link(struct cluster_view *v)
+{
+	pthread_mutex_lock(&v->cluster->lock);
+	cluster_hear_fallen(v->cluster);
+	for (uint32_t i = 0; i < v->members_count; i++) {
+		struct cluster_member *m = &v->members[i];
+
+		if (m->tier == NULL)
+			continue;
+		list_append(&m->endpoint->members, &m->of_endpoint);
+		cluster_hear_endpoint(m->endpoint);
+	}
+	pthread_mutex_unlock(&v->cluster->lock);
+}
+
+struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config)
+{
+	const struct algorithm *algorithm = algorithm_find(config->balance);
+	struct cluster_view *v = calloc(1, sizeof(*v));
+
+	assert(algorithm != NULL); /* config/check has compared it with algorithm_names() */
+	if (v == NULL)
+		return NULL;
+	v->config = config;
+	hash_map_init(&v->by_endpoint);
+	v->cluster = cluster_find(c, config->name);
+	v->members = calloc(config->endpoints_count + 1, sizeof(*v->members));
+	if (v->cluster == NULL || v->members == NULL)
+		goto fail;
+	for (size_t i = 0; i < config->endpoints_count; i++) {
+		if (!view_add_member(v, &config->endpoints[i]))
+			goto fail;
+	}
+	v->primary = tier_new(v, algorithm, false);
+	v->backup = v->primary == NULL ? NULL : tier_new(v, algorithm, true);
+	if (v->backup == NULL)
+		goto fail;
+	view_link(v);
+	return v;
+fail:
+	cluster_view_free(v);
+	return NULL;
+}
+
+void cluster_view_free(struct cluster_view *v)
+{
+	if (v == NULL)
+		return;
+	if (v->cluster != NULL) {
+		pthread_mutex_lock(&v->cluster->lock);
+		for (uint32_t i = 0; i < v->members_count; i++)
+			list_remove(&v->members[i].of_endpoint);
+		pthread_mutex_unlock(&v->cluster->lock);
+	}
+	for (uint32_t i = 0; i < v->members_count; i++)
+		endpoint_unref(v->members[i].endpoint);
+	tier_free(v->primary);
+	tier_free(v->backup);
+	if (v->cluster != NULL)
+		cluster_unref(v->cluster);
+	hash_map_done(&v->by_endpoint);
+	free(v->members);
+	free(v);
+}

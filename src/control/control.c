@@ -1,0 +1,256 @@
+#include "control/control.h"
+
+#include "base/log.h"
+#include "config/errors.h"
+#include "control/process.h"
+#include "net/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RING_ENTRIES	 256u
+#define ROTATE_DEFAULT_S 43200u /* until a configuration with tickets comes */
+
+/* ---- configurations ---- */
+
+uint64_t control_rotate_s(const struct config *config)
+{
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		const struct listener_tls *t = config->listeners[i].tls;
+
+		if (t != NULL && t->session_tickets != NULL)
+			return t->session_tickets->rotate_ms / 1000;
+	}
+	return ROTATE_DEFAULT_S;
+}
+
+static struct snapshot *snapshot_of(struct control *c, struct config *config, struct config_errors *errors)
+{
+	const struct snapshot_sources sources = { .clusters = c->clusters,
+						  .tickets = c->tickets,
+						  .own_tls_listener = c->options->own_tls_listener,
+						  .own_tls = c->options->own_tls };
+
+	return snapshot_new(config, &sources, errors);
+}
+
+struct snapshot *control_load(struct control *c, struct config_errors *errors)
+{
+	struct config *config = c->options->load(c->options->load_user, errors);
+	struct snapshot *s;
+
+	if (config == NULL)
+		return NULL;
+	s = snapshot_of(c, config, errors);
+	config_unref(config);
+	return s;
+}
+
+static bool add_failure(struct config_errors *errors, const char *what, int err)
+{
+	config_errors_add(errors, "holdfast", 0, 0, false, "%s: %s", what, strerror(err < 0 ? -err : err));
+	return false;
+}
+
+static bool load_first(struct control *c, struct config_errors *errors)
+{
+	struct config *config = c->options->load(c->options->load_user, errors);
+
+	if (config == NULL)
+		return false;
+	c->start.rotate_s = control_rotate_s(config);
+	c->clusters = clusters_new();
+	c->tickets = tls_tickets_new((uint32_t)c->start.rotate_s);
+	if (c->clusters != NULL && c->tickets != NULL)
+		c->snapshot = snapshot_of(c, config, errors);
+	else
+		add_failure(errors, "the configuration", ENOMEM);
+	config_unref(config);
+	return c->snapshot != NULL;
+}
+
+static void start_from_nothing(struct control *c, const struct control_options *options)
+{
+	memset(c, 0, sizeof(*c));
+	c->options = options;
+	c->crew.ended_fd = -1;
+	c->signals.fd = -1;
+	sockets_init(&c->sockets, 0);
+	shutdown_init(&c->shutdown, c);
+}
+
+bool control_check(const struct control_options *options, struct config_errors *errors)
+{
+	struct control *c = malloc(sizeof(*c));
+	bool is_good;
+
+	if (c == NULL)
+		return add_failure(errors, "the check", ENOMEM);
+	start_from_nothing(c, options);
+	is_good = load_first(c, errors);
+	control_done(c);
+	free(c);
+	return is_good;
+}
+
+/* ---- start ---- */
+
+static bool open_access_log(const struct config *config, struct config_errors *errors)
+{
+	const char *path = config->log.access == NULL ? NULL : config->log.access->path;
+	int err = log_access_open(path);
+
+	if (err < 0)
+		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s", strerror(-err));
+	return err == 0;
+}
+
+static bool copy_text(char **to, const char *text)
+{
+	*to = text == NULL ? NULL : strdup(text);
+	return text == NULL || *to != NULL;
+}
+
+static bool write_pid(struct control *c, const char *path, struct config_errors *errors)
+{
+	if (!copy_text(&c->start.pid_file, path))
+		return add_failure(errors, "start", ENOMEM);
+	if (process_pid_write(path, errors))
+		return true;
+	free(c->start.pid_file);
+	c->start.pid_file = NULL;
+	return false;
+}
+
+/* Rings while locked memory is not counted yet; sockets and files while their owner may open them. */
+static bool open_all(struct control *c, struct config_errors *errors)
+{
+	const struct config *config = c->snapshot->config;
+	unsigned count = config->workers != 0 ? config->workers : process_cores();
+	int err;
+
+	sockets_init(&c->sockets, count);
+	if (!open_access_log(config, errors) || !sockets_probe(&c->sockets, config, errors))
+		return false;
+	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
+	if (!write_pid(c, config->pid_file, errors) || !sockets_open(&c->sockets, config, errors))
+		return false;
+	err = ring_init(&c->ring, RING_ENTRIES, false);
+	if (err < 0)
+		return add_failure(errors, "control's ring", err);
+	c->has_ring = true;
+	err = crew_init(&c->crew, c, count, &c->places, process_ring_entries());
+	if (err < 0)
+		return add_failure(errors, "the workers' rings (see RLIMIT_MEMLOCK and RLIMIT_NOFILE)", err);
+	for (unsigned i = 0; i < c->crew.count; i++)
+		shutdown_watch(&c->crew.members[i]);
+	err = signals_init(&c->signals, c);
+	if (err < 0)
+		return add_failure(errors, "signalfd", err);
+	return true;
+}
+
+static bool settle(struct control *c, struct config_errors *errors)
+{
+	const struct config *config = c->snapshot->config;
+	int err;
+
+	c->start.workers = config->workers;
+	if (!copy_text(&c->start.user, config->user))
+		return add_failure(errors, "start", ENOMEM);
+	process_no_new_privileges();
+	/* before privileges go: it opens stderr a second time */
+	err = log_start();
+	if (err < 0)
+		return add_failure(errors, "the log's thread", err);
+	c->has_log = true;
+	return process_become(config->user, errors);
+}
+
+bool control_init(struct control *c, const struct control_options *options, struct config_errors *errors)
+{
+	start_from_nothing(c, options);
+	if (!load_first(c, errors))
+		return false;
+	reload_set_globals(c, c->snapshot->config);
+	return open_all(c, errors) && settle(c, errors);
+}
+
+/* ---- run ---- */
+
+static void log_sockets(const struct config *config)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		for (size_t j = 0; j < config->listeners[i].bind_count; j++) {
+			addr_print(&config->listeners[i].bind[j], text);
+			log_info("listener \"%s\": %s", config->listeners[i].name, text);
+		}
+	}
+}
+
+/* The first configuration comes to the workers as every later one does. */
+static int start_work(struct control *c)
+{
+	struct snapshot *first = c->snapshot;
+	int err;
+
+	signals_listen(&c->signals);
+	err = crew_start(&c->crew);
+	if (err < 0) {
+		log_error("the workers could not be started: %s", strerror(-err));
+		return err;
+	}
+	log_sockets(first->config);
+	err = reload_spread(c, snapshot_ref(first));
+	if (err < 0)
+		log_error("start: out of memory");
+	return err;
+}
+
+int control_run(struct control *c)
+{
+	int err = ring_enable(&c->ring);
+
+	if (err < 0) {
+		log_error("control's ring: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	if (start_work(c) < 0) {
+		c->shutdown.has_failed = true;
+		shutdown_now(c);
+	}
+	err = ring_run(&c->ring);
+	if (err < 0) {
+		/* Nobody would hear a signal any more, and threads cannot be reached. */
+		log_error("control's ring: %s", strerror(-err));
+		log_stop();
+		_exit(EXIT_FAILURE);
+	}
+	crew_join(&c->crew);
+	log_info("shutdown: done");
+	return c->shutdown.has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+void control_done(struct control *c)
+{
+	sockets_done(&c->sockets);
+	reload_done(&c->reload);
+	crew_done(&c->crew);
+	if (c->has_ring)
+		ring_done(&c->ring);
+	signals_done(&c->signals);
+	snapshot_unref(c->snapshot);
+	clusters_free(c->clusters);
+	tls_tickets_free(c->tickets);
+	process_pid_remove(c->start.pid_file);
+	free(c->start.user);
+	free(c->start.pid_file);
+	if (c->has_log)
+		log_stop();
+	else
+		log_access_open(NULL);
+}

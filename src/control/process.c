@@ -1,0 +1,109 @@
+#include "control/process.h"
+
+#include "base/log.h"
+#include "config/errors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define RING_ENTRIES_ROOT 4096u
+#define RING_ENTRIES	  1024u
+
+void process_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("the limit of open files cannot be raised: %s", strerror(errno));
+}
+
+void process_no_new_privileges(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		log_warn("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+}
+
+unsigned process_cores(void)
+{
+	cpu_set_t set;
+
+	/* with more than 1,024 processors it fails, and there a number can be configured */
+	if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 1)
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
+}
+
+unsigned process_ring_entries(void)
+{
+	return geteuid() == 0 ? RING_ENTRIES_ROOT : RING_ENTRIES;
+}
+
+/* ---- the pid file ---- */
+
+bool process_pid_write(const char *path, struct config_errors *errors)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	int fd, err = 0;
+
+	if (path == NULL)
+		return true;
+	/* not through a link: the directory may be somebody else's */
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, (size_t)len) != len)
+		err = errno == 0 ? EIO : errno;
+	if (fd >= 0)
+		close(fd);
+	if (err != 0)
+		config_errors_add(errors, path, 0, 0, false, "the pid file cannot be written: %s", strerror(err));
+	return err == 0;
+}
+
+void process_pid_remove(const char *path)
+{
+	if (path != NULL && unlink(path) < 0 && errno != ENOENT)
+		log_info("%s: the pid file stays: %s", path, strerror(errno));
+}
+
+/* ---- the user ---- */
+
+static bool add_failure(struct config_errors *errors, const char *user, const char *what, int err)
+{
+	config_errors_add(errors, user, 0, 0, false, "%s: %s", what, strerror(err));
+	return false;
+}
+
+bool process_become(const char *user, struct config_errors *errors)
+{
+	const struct passwd *entry;
+
+	if (user == NULL)
+		return true;
+	errno = 0;
+	entry = getpwnam(user);
+	if (entry == NULL)
+		return add_failure(errors, user, "there is no such user", errno == 0 ? ENOENT : errno);
+	if (geteuid() != 0) {
+		if (geteuid() != entry->pw_uid)
+			log_warn("user: %s: heeded only when started as root", user);
+		return true;
+	}
+	if (initgroups(user, entry->pw_gid) < 0)
+		return add_failure(errors, user, "initgroups", errno);
+	if (setgid(entry->pw_gid) < 0)
+		return add_failure(errors, user, "setgid", errno);
+	if (setuid(entry->pw_uid) < 0)
+		return add_failure(errors, user, "setuid", errno);
+	return true;
+}

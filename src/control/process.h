@@ -1,0 +1,29 @@
+/* What the process is to the system: its limits, its pid file, its user.
+ *
+ * Called by: main, control; before threads start. */
+#ifndef CONTROL_PROCESS_H
+#define CONTROL_PROCESS_H
+
+#include "config/config.h"
+
+/* The soft limit of open files becomes the hard one: before anything is armed, since a multishot accept keeps the limit
+ * that it was armed under. */
+void process_raise_files(void);
+
+/* No exec gives this process more rights than it has. */
+void process_no_new_privileges(void);
+
+/* How many threads this process may run at once. */
+unsigned process_cores(void);
+
+/* Entries of a worker's ring: locked memory bounds rings of users that are not root. */
+unsigned process_ring_entries(void);
+
+/* false: told in `errors`.  A path or user of NULL is none, and good. */
+bool process_pid_write(const char *path, struct config_errors *errors);
+void process_pid_remove(const char *path);
+
+/* Gives up root for good, when this is root.  false: told in `errors`. */
+bool process_become(const char *user, struct config_errors *errors);
+
+#endif

@@ -1,0 +1,218 @@
+#include "control/reload.h"
+
+#include "base/log.h"
+#include "config/errors.h"
+#include "control/control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void reload_log_errors(const struct config_errors *errors)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < errors->list_count; i++) {
+		const struct config_error *e = &errors->list[i];
+
+		log_line(e->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s", e->text);
+		shown += !e->is_warning;
+	}
+	if (errors->errors_count > shown)
+		log_error("and %zu more", errors->errors_count - shown);
+}
+
+/* ---- what concerns the whole process ---- */
+
+void reload_set_globals(struct control *c, const struct config *config)
+{
+	static const enum log_level levels[] = {
+		[CONFIG_LOG_ERROR] = LOG_LEVEL_ERROR,
+		[CONFIG_LOG_WARN] = LOG_LEVEL_WARN,
+		[CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
+		[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+	};
+
+	log_set_level(levels[config->log.level]);
+	log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	atomic_store(&c->places.max, config->limits.max_connections);
+}
+
+static const char *access_path(const struct config *config)
+{
+	return config->log.access == NULL ? NULL : config->log.access->path;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* A file that stays is left alone: after privileges were dropped it might not open again. */
+static bool access_log_follow(const struct config *old, const struct config *config, struct config_errors *errors)
+{
+	const char *path = access_path(config);
+	int err;
+
+	if (is_same_text(access_path(old), path))
+		return true;
+	err = log_access_open(path);
+	if (err < 0)
+		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s", strerror(-err));
+	return err == 0;
+}
+
+/* Compared with what was in force when the process started: that is what counts until the next start. */
+static void warn_of_start_keys(const struct control *c, const struct config *config)
+{
+	const struct control_start *start = &c->start;
+	const struct {
+		const char *key;
+		bool is_same;
+	} rows[] = {
+		{ "workers", start->workers == config->workers },
+		{ "user", is_same_text(start->user, config->user) },
+		{ "pid_file", is_same_text(start->pid_file, config->pid_file) },
+		{ "tls.session_tickets.rotate", start->rotate_s == control_rotate_s(config) },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!rows[i].is_same)
+			log_warn("%s: %s has changed, and takes effect only at the next start", config->file, rows[i].key);
+}
+
+/* ---- to the workers ---- */
+
+static void apply_there(struct crew_member *m)
+{
+	struct snapshot *s = m->snapshot;
+
+	m->snapshot = NULL;
+	worker_apply(m->worker, s, m->sockets, m->sockets_count);
+}
+
+static void spread_over(struct control *c)
+{
+	struct snapshot *old = c->snapshot;
+	bool is_first = old == c->reload.next;
+
+	c->snapshot = c->reload.next;
+	c->reload.next = NULL;
+	snapshot_unref(old);
+	if (c->shutdown.state != SHUTDOWN_NOT)
+		return; /* which closes all sockets, when all workers have let go of them */
+	sockets_keep(&c->sockets, c->snapshot->config);
+	if (is_first)
+		log_info("holdfast " HF_VERSION " is ready: %u worker%s", c->crew.count, c->crew.count == 1 ? "" : "s");
+	else
+		log_info("reload: the new configuration is in force");
+	if (c->reload.is_asked) {
+		c->reload.is_asked = false;
+		reload_ask(c);
+	}
+}
+
+static void apply_back(struct crew_member *m)
+{
+	free(m->sockets);
+	m->sockets = NULL;
+	assert(m->control->reload.waiting > 0);
+	if (--m->control->reload.waiting == 0)
+		spread_over(m->control);
+}
+
+/* Before the first errand leaves, so that nothing can fail half way. */
+static bool prepare_members(struct control *c, const struct config *config)
+{
+	size_t count = sockets_count(config);
+
+	for (unsigned i = 0; i < c->crew.count; i++) {
+		struct crew_member *m = &c->crew.members[i];
+
+		m->sockets = calloc(count + 1, sizeof(*m->sockets));
+		if (m->sockets == NULL) {
+			while (i-- > 0) {
+				free(c->crew.members[i].sockets);
+				c->crew.members[i].sockets = NULL;
+			}
+			return false;
+		}
+		m->sockets_count = count;
+		sockets_of(&c->sockets, config, i, m->sockets);
+	}
+	return true;
+}
+
+int reload_spread(struct control *c, struct snapshot *s)
+{
+	assert(c->reload.next == NULL);
+	if (!prepare_members(c, s->config)) {
+		snapshot_unref(s);
+		return -ENOMEM;
+	}
+	c->reload.next = s;
+	c->reload.waiting = c->crew.count;
+	for (unsigned i = 0; i < c->crew.count; i++) {
+		c->crew.members[i].snapshot = snapshot_ref(s);
+		errand_send(&c->crew.members[i].apply, &c->crew.members[i], apply_there, apply_back);
+	}
+	return 0;
+}
+
+/* ---- asked ---- */
+
+/* Everything that can go wrong, in an order in which what was done can be taken back. */
+static struct snapshot *make_next(struct control *c, struct config_errors *errors)
+{
+	const struct config *old = c->snapshot->config;
+	struct snapshot *s = control_load(c, errors);
+
+	if (s == NULL)
+		return NULL;
+	if (sockets_open(&c->sockets, s->config, errors)) {
+		if (access_log_follow(old, s->config, errors))
+			return s;
+		sockets_keep(&c->sockets, old);
+	}
+	snapshot_unref(s);
+	return NULL;
+}
+
+void reload_ask(struct control *c)
+{
+	struct config_errors errors;
+	struct snapshot *s;
+
+	if (c->shutdown.state != SHUTDOWN_NOT) {
+		log_info("reload: not any more, the process is about to end");
+		return;
+	}
+	if (c->reload.next != NULL) {
+		c->reload.is_asked = true;
+		return;
+	}
+	config_errors_init(&errors);
+	s = make_next(c, &errors);
+	reload_log_errors(&errors);
+	config_errors_done(&errors);
+	if (s == NULL) {
+		log_error("reload: refused, the old configuration stays in force");
+		return;
+	}
+	if (config_is_equal(c->snapshot->config, s->config))
+		log_info("reload: nothing changed; certificates are read again all the same");
+	warn_of_start_keys(c, s->config);
+	reload_set_globals(c, s->config);
+	if (reload_spread(c, s) < 0) {
+		log_error("reload: out of memory, the old configuration stays in force");
+		reload_set_globals(c, c->snapshot->config);
+		sockets_keep(&c->sockets, c->snapshot->config);
+	}
+}
+
+void reload_done(struct reload *r)
+{
+	snapshot_unref(r->next);
+	r->next = NULL;
+}

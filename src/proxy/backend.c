@@ -1,0 +1,195 @@
+#include "proxy/backend.h"
+
+#include "base/log.h"
+#include "net/stream.h"
+#include "proxy/counters.h"
+
+#include <assert.h>
+
+static void backend_try(struct backend *b);
+
+static void place_drop(struct backend *b)
+{
+	if (b->endpoint == NULL)
+		return;
+	endpoint_release(b->endpoint);
+	endpoint_unref(b->endpoint);
+	b->endpoint = NULL;
+}
+
+static void remember_tried(struct backend *b)
+{
+	struct pick *p = &b->pick;
+
+	if (p->tried_count < PICK_TRIED_MAX)
+		p->tried[p->tried_count++] = b->endpoint;
+}
+
+static void say_failed(const struct backend *b, enum reason why, const char *cause)
+{
+	log_warn("cluster %s: endpoint %s: %s%s%s", b->cluster->view->config->name, b->endpoint->name, reason_of(why)->text,
+		 cause[0] != '\0' ? ": " : "", cause);
+}
+
+bool backend_retry(struct backend *b, enum reason why)
+{
+	if (b->endpoint != NULL) {
+		atomic_fetch_add(&b->endpoint->failures, 1);
+		remember_tried(b);
+	}
+	b->why = (uint8_t)why;
+	backend_drop(b, why);
+	if (b->attempts_left == 0)
+		return false;
+	b->attempts_left--;
+	counter_add(PROXY_RETRIES, 1);
+	backend_try(b);
+	return true;
+}
+
+/* ---- connecting ---- */
+
+static void on_open(struct duplex *d)
+{
+	struct backend *b = d->user;
+
+	b->is_open = true;
+	duplex_use(d, b->events, b->user);
+	b->on_ready(b);
+}
+
+static void on_bytes(struct duplex *d, struct slice s)
+{
+	(void)d;
+	(void)s;
+}
+
+static void on_nothing(struct duplex *d)
+{
+	(void)d;
+}
+
+static void on_closed(struct duplex *d, enum reason why)
+{
+	struct backend *b = d->user;
+	char cause[256];
+
+	stream_error_text(d, cause, sizeof(cause));
+	say_failed(b, why, cause);
+	b->d = NULL;
+	if (!(b->cluster->view->config->retries.on & RETRY_ON_CONNECT))
+		b->attempts_left = 0;
+	if (!backend_retry(b, why))
+		b->on_failed(b, why);
+}
+
+static const struct duplex_events connecting = { on_open, on_bytes, on_nothing, on_nothing, on_closed };
+
+static bool backend_connect(struct backend *b)
+{
+	const struct cluster_config *c = b->cluster->view->config;
+	const struct cluster_member *m = cluster_view_member(b->cluster->view, b->endpoint);
+	struct addr to;
+	struct stream_target t = {
+		.to = &to,
+		.preface = b->preface,
+		.preface_len = b->preface_len,
+		.tls = b->cluster->tls,
+		.timeout_ms = c->timeouts.connect_ms,
+	};
+
+	if (!endpoint_addr(b->endpoint, &to))
+		return false;
+	if (c->tls != NULL)
+		t.sni = c->tls->sni != NULL ? c->tls->sni : m != NULL ? m->config->host : NULL;
+	b->is_reused = b->is_open = false;
+	b->d = stream_connect(&b->worker->ring, &t);
+	if (b->d == NULL)
+		return false;
+	duplex_use(b->d, &connecting, b);
+	return true;
+}
+
+static bool backend_reuse(struct backend *b)
+{
+	if (!b->may_reuse)
+		return false;
+	b->d = pool_take(&b->worker->pool, b->endpoint, b->cluster->kind);
+	if (b->d == NULL)
+		return false;
+	b->is_reused = b->is_open = true;
+	duplex_use(b->d, b->events, b->user);
+	return true;
+}
+
+static void backend_try(struct backend *b)
+{
+	enum pick_result result = cluster_pick(b->cluster->view, &b->pick, &b->endpoint);
+
+	if (result != PICK_OK) {
+		b->endpoint = NULL;
+		b->on_failed(b, result == PICK_TRIED && b->why != REASON_NONE ? b->why : REASON_NO_ENDPOINT);
+		return;
+	}
+	if (backend_reuse(b)) {
+		b->on_ready(b);
+		return;
+	}
+	if (!backend_connect(b)) {
+		place_drop(b);
+		b->on_failed(b, REASON_NO_MEMORY);
+	}
+}
+
+void backend_start(struct backend *b)
+{
+	b->attempts_left = b->cluster->view->config->retries.attempts;
+	backend_try(b);
+}
+
+void backend_again(struct backend *b)
+{
+	assert(b->endpoint != NULL);
+	if (b->d != NULL)
+		duplex_close(b->d, REASON_NONE);
+	b->d = NULL;
+	b->may_reuse = false;
+	if (!backend_connect(b)) {
+		place_drop(b);
+		b->on_failed(b, REASON_NO_MEMORY);
+	}
+}
+
+/* ---- letting go ---- */
+
+void backend_keep(struct backend *b)
+{
+	const struct cluster_config *c = b->cluster->view->config;
+
+	if (c->pool.max_idle == 0 || b->worker->is_draining || b->worker->is_stopping)
+		duplex_finish(b->d);
+	else
+		pool_put(&b->worker->pool, b->endpoint, b->cluster->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);
+	b->d = NULL;
+	place_drop(b);
+}
+
+void backend_drop(struct backend *b, enum reason why)
+{
+	if (b->d != NULL && why == REASON_NONE && b->is_open)
+		duplex_finish(b->d);
+	else if (b->d != NULL)
+		duplex_close(b->d, why);
+	b->d = NULL;
+	place_drop(b);
+}
+
+struct duplex *backend_give(struct backend *b, struct endpoint **endpoint)
+{
+	struct duplex *d = b->d;
+
+	*endpoint = b->endpoint;
+	b->d = NULL;
+	b->endpoint = NULL;
+	return d;
+}

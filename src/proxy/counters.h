@@ -1,0 +1,22 @@
+/* What proxy/ counts: rows of the metrics. */
+#ifndef PROXY_COUNTERS_H
+#define PROXY_COUNTERS_H
+
+#include "base/counters.h"
+
+enum {
+	PROXY_REQUESTS = COUNTERS_PROXY,
+	PROXY_WEBSOCKETS,	   /* opened */
+	PROXY_WEBSOCKETS_OPEN,	   /* now */
+	PROXY_TCP_CONNECTIONS,
+	PROXY_TCP_OPEN,
+	PROXY_MESSAGES_IN, /* from clients */
+	PROXY_MESSAGES_OUT,
+	PROXY_RETRIES,
+	PROXY_COUNTERS_END
+};
+
+/* Once, at start. */
+void proxy_counters_setup(void);
+
+#endif

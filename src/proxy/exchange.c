@@ -1,0 +1,311 @@
+#include "proxy/exchange.h"
+
+#include "base/clock.h"
+#include "proxy/counters.h"
+#include "proxy/error_page.h"
+#include "proxy/forward.h"
+#include "proxy/listener.h"
+#include "proxy/route.h"
+#include "proxy/template.h"
+#include "wire/ws_handshake.h"
+
+#include <stdlib.h>
+
+#define RESPOND_FIELDS_MAX 32u
+#define RESPOND_BODY_MAX   (1u << 20)
+
+/* ---- life ---- */
+
+struct exchange *exchange_new(struct worker *w, const struct exchange_client *ops, void *client)
+{
+	struct exchange *x = slab_alloc_zeroed(&w->exchange_slab);
+
+	if (x == NULL)
+		return NULL;
+	x->worker = w;
+	x->view = view_ref(w->view);
+	x->client_ops = ops;
+	x->client = client;
+	x->began_ns = clock_now_ns();
+	return x;
+}
+
+static void exchange_log(struct exchange *x)
+{
+	if (x->log == NULL || x->is_logged)
+		return;
+	x->is_logged = true;
+	access_write(x->log, &(struct access_end){
+				     .event = "request",
+				     .status = x->status,
+				     .cluster = x->cluster,
+				     .endpoint = x->endpoint,
+				     .bytes_in = x->bytes_in,
+				     .bytes_out = x->bytes_out,
+				     .duration_us = (clock_now_ns() - x->began_ns) / 1000,
+				     .why = x->why,
+			     });
+}
+
+void exchange_free(struct exchange *x)
+{
+	struct worker *w = x->worker;
+
+	exchange_log(x);
+	access_free(x->log);
+	free(x->edit_values);
+	free(x->endpoint);
+	view_unref(x->view);
+	slab_free(&w->exchange_slab, x);
+}
+
+/* ---- refusals ---- */
+
+static const struct http_field accept_json = { "accept", "application/json", 16, 6, HTTP_ACCEPT };
+
+void exchange_refuse_with(struct exchange *x, enum reason why, uint16_t status, const struct http_field *own,
+			  uint32_t own_count)
+{
+	struct http_field fields[8];
+	struct http_head json = { .fields = (struct http_field *)(uintptr_t)&accept_json, .field_count = 1,
+				  .seen = HTTP_BIT(HTTP_ACCEPT) };
+	struct error_page page;
+	struct response_head head;
+	bool has_body = x->method != HTTP_METHOD_HEAD;
+
+	counter_add(COUNTERS_REASONS + why, 1);
+	x->handler = NULL;
+	x->why = (uint8_t)why;
+	if (x->response_begun) {
+		x->client_ops->abort(x, why);
+		return;
+	}
+	error_page_make(&page, why, status, x->prefers_json ? &json : NULL);
+	fields[0] = (struct http_field){ "content-type", page.type, (uint32_t)strlen(page.type), 12, HTTP_CONTENT_TYPE };
+	for (uint32_t i = 0; i < own_count && i + 1 < ARRAY_LEN(fields); i++)
+		fields[i + 1] = own[i];
+	head = (struct response_head){
+		.status = page.status,
+		.own = fields,
+		.own_count = own_count + 1,
+		.framing = RESPONSE_LENGTH,
+		.length = page.len,
+	};
+	x->client_ops->head(x, &head);
+	if (has_body)
+		x->client_ops->body(x, ring_copy(&x->worker->ring, page.body, (uint32_t)page.len));
+	x->client_ops->end(x, NULL, 0);
+}
+
+void exchange_refuse(struct exchange *x, enum reason why)
+{
+	static const struct http_field retry = { "retry-after", "1", 1, 11, HTTP_RETRY_AFTER };
+	static const struct http_field version[] = {
+		{ "sec-websocket-version", "13", 2, 21, HTTP_SEC_WEBSOCKET_VERSION },
+	};
+
+	if (why == REASON_UPGRADE_VERSION)
+		exchange_refuse_with(x, why, 0, version, ARRAY_LEN(version));
+	else if (reason_of(why)->status == 503)
+		exchange_refuse_with(x, why, 0, &retry, 1);
+	else
+		exchange_refuse_with(x, why, 0, NULL, 0);
+}
+
+/* ---- fixed answers ---- */
+
+/* OPTIONS *: asks about the proxy as a whole (RFC 9110 9.3.7). */
+static void answer_options(struct exchange *x)
+{
+	static const char methods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+	const struct http_field allow = { "allow", methods, sizeof(methods) - 1, 5, HTTP_ALLOW };
+	struct response_head head = { .status = 204, .own = &allow, .own_count = 1, .framing = RESPONSE_NO_BODY };
+
+	x->client_ops->head(x, &head);
+	x->client_ops->end(x, NULL, 0);
+}
+
+/* Values into one string, each with a NUL behind it; fields point into it once it is whole. */
+static uint32_t respond_fields(struct str *text, const struct respond_config *c, const struct request *r,
+			       struct http_field *fields)
+{
+	uint32_t count = c->headers_count < RESPOND_FIELDS_MAX ? (uint32_t)c->headers_count : RESPOND_FIELDS_MAX;
+	size_t ends[RESPOND_FIELDS_MAX];
+
+	for (uint32_t i = 0; i < count; i++) {
+		template_print(text, &c->headers[i].value, r);
+		ends[i] = text->len;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		size_t from = i > 0 ? ends[i - 1] : 0, name_len = strlen(c->headers[i].name);
+
+		fields[i] = (struct http_field){ c->headers[i].name, text->at != NULL ? text->at + from : "",
+						 (uint32_t)(ends[i] - from), (uint16_t)name_len,
+						 (uint8_t)http_id_of(c->headers[i].name, name_len) };
+	}
+	return count;
+}
+
+static bool status_has_body(unsigned status)
+{
+	return status >= 200 && status != 204 && status != 304;
+}
+
+static void answer_respond(struct exchange *x, const struct request *r)
+{
+	const struct respond_config *c = x->route->respond;
+	struct http_field fields[RESPOND_FIELDS_MAX];
+	struct str text, body;
+	struct response_head head = { .status = (uint16_t)c->status, .own = fields };
+	struct slice out;
+
+	str_init_heap(&text, RESPOND_BODY_MAX);
+	str_init_heap(&body, RESPOND_BODY_MAX);
+	head.own_count = respond_fields(&text, c, r, fields);
+	template_print(&body, &c->body, r);
+	head.framing = status_has_body(c->status) ? RESPONSE_LENGTH : RESPONSE_NO_BODY;
+	head.length = body.len;
+	out = body.len > 0 ? ring_copy(&x->worker->ring, body.at, (uint32_t)body.len) : SLICE_EMPTY;
+	if (text.is_cut || body.is_cut || (body.len > 0 && out.buf == NULL)) {
+		slice_unref(out);
+		exchange_refuse(x, REASON_NO_MEMORY);
+	} else {
+		x->client_ops->head(x, &head);
+		if (head.framing == RESPONSE_LENGTH && x->method != HTTP_METHOD_HEAD)
+			x->client_ops->body(x, out);
+		else
+			slice_unref(out);
+		x->client_ops->end(x, NULL, 0);
+	}
+	str_done(&text);
+	str_done(&body);
+}
+
+/* ---- the way of a request ---- */
+
+/* The values of response_headers, filled in while the request is at hand: pointers and texts in one block. */
+static bool edits_prepare(struct exchange *x, const struct request *r)
+{
+	const struct header_edits *e = &x->route->response_headers;
+	size_t count = e->set_count + e->add_count, at = 0;
+	struct str text;
+	char *texts;
+
+	if (count == 0)
+		return true;
+	str_init_heap(&text, RESPOND_BODY_MAX);
+	for (size_t i = 0; i < count; i++) {
+		template_print(&text, i < e->set_count ? &e->set[i].value : &e->add[i - e->set_count].value, r);
+		str_char(&text, '\0');
+	}
+	if (!text.is_cut)
+		x->edit_values = malloc(count * sizeof(char *) + text.len);
+	if (x->edit_values != NULL) {
+		texts = (char *)(x->edit_values + count);
+		memcpy(texts, text.at, text.len);
+		for (size_t i = 0; i < count; i++) {
+			x->edit_values[i] = texts + at;
+			at += strlen(texts + at) + 1;
+		}
+	}
+	str_done(&text);
+	return x->edit_values != NULL;
+}
+
+static bool accept_has_json(const struct http_head *head)
+{
+	const struct http_field *f = http_head_find(head, HTTP_ACCEPT, NULL);
+
+	return f != NULL && accept_prefers_json(f->value, f->value_len);
+}
+
+/* What is wrong with a request before anybody looks for its route. */
+static enum reason head_check(struct exchange *x, const struct http_head *head)
+{
+	enum ws_handshake_result handshake;
+
+	if (head->method_id == HTTP_METHOD_CONNECT)
+		return REASON_METHOD_UNKNOWN;
+	if (head->expect_unknown)
+		return REASON_EXPECTATION;
+	handshake = head->has_upgrade ? ws_handshake_check_request(head) : WS_HANDSHAKE_NONE;
+	x->is_upgrade = handshake == WS_HANDSHAKE_OK;
+	if (handshake == WS_HANDSHAKE_VERSION)
+		return REASON_UPGRADE_VERSION;
+	return handshake == WS_HANDSHAKE_OK || handshake == WS_HANDSHAKE_NONE ? REASON_NONE : REASON_UPGRADE_BAD;
+}
+
+static const struct log_config *log_of(const struct exchange *x)
+{
+	return &x->view->snapshot->config->log;
+}
+
+/* Everything up to the answer: what is known of the request, its route, its entry in the log.  `why`: what is wrong
+ * already. */
+static enum reason request_take(struct exchange *x, struct request *r, const struct exchange_from *from, enum reason why)
+{
+	const struct http_head *head = r->head;
+	struct worker *w = x->worker;
+	enum reason prepared;
+
+	counter_add(PROXY_REQUESTS, 1);
+	x->listener = from->listener;
+	x->method = head->method_id;
+	x->version_minor = head->version_minor;
+	x->prefers_json = http_head_has(head, HTTP_ACCEPT) && accept_has_json(head);
+	prepared = request_prepare(r, w->scratch, w->scratch_cap);
+	if (why == REASON_NONE)
+		why = prepared;
+	if (why == REASON_NONE)
+		why = head_check(x, head);
+	if (why == REASON_NONE && head->target_form != HTTP_TARGET_ASTERISK)
+		why = route_find(r);
+	x->route = r->route;
+	x->log = access_request(log_of(x), r, from->tls_version);
+	if (why == REASON_NONE && x->route != NULL && !edits_prepare(x, r))
+		why = REASON_NO_MEMORY;
+	return why;
+}
+
+static struct request request_of(const struct exchange *x, const struct exchange_from *from, const struct http_head *head)
+{
+	return (struct request){
+		.head = head,
+		.config = x->view->snapshot->config,
+		.listener = from->listener->config,
+		.peer = from->peer,
+		.local = from->local,
+		.is_tls = from->is_tls,
+	};
+}
+
+void exchange_start(struct exchange *x, const struct exchange_from *from, const struct http_head *head)
+{
+	struct request r = request_of(x, from, head);
+	enum reason why = request_take(x, &r, from, REASON_NONE);
+
+	if (why != REASON_NONE)
+		exchange_refuse(x, why);
+	else if (head->target_form == HTTP_TARGET_ASTERISK)
+		answer_options(x);
+	else if (x->route->respond != NULL)
+		answer_respond(x, &r);
+	else
+		forward_start(x, &r);
+}
+
+void exchange_start_refused(struct exchange *x, const struct exchange_from *from, const struct http_head *head,
+			    enum reason why)
+{
+	struct request r = request_of(x, from, head);
+
+	exchange_refuse(x, request_take(x, &r, from, why));
+}
+
+void exchange_malformed(struct exchange *x, const struct exchange_from *from, const char *text, size_t len, enum reason why)
+{
+	x->listener = from->listener;
+	x->version_minor = 1;
+	x->log = access_malformed(log_of(x), from->listener->config, from->peer, text, len);
+	exchange_refuse(x, why);
+}

@@ -1,0 +1,275 @@
+#include "proxy/tcp_relay.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "net/stream.h"
+#include "proxy/access_log.h"
+#include "proxy/backend.h"
+#include "proxy/counters.h"
+#include "proxy/held.h"
+#include "proxy/preface.h"
+
+#include <stdlib.h>
+
+/* Once one side has ended, the other may still speak this long without a byte. */
+#define HALF_CLOSED_MS 300000u
+/* What a client says before there is an endpoint. */
+#define EARLY_MAX 65536u
+
+enum { CLIENT, BACKEND };
+
+struct tcp_relay {
+	struct list link; /* of worker.tcp_relays */
+	struct listener *listener;
+	struct view *view;
+	struct duplex *sides[2]; /* NULL: gone, or not there yet */
+	uint64_t bytes[2];	 /* from each */
+	bool has_eof[2];
+	struct backend backend;
+	struct endpoint *endpoint; /* once it is open, with its place */
+	struct held early;
+	struct access_entry *log;
+	struct timer timer;
+	uint64_t began_ns;
+	uint64_t active_ms;
+	uint8_t closed_by;
+	char preface[PREFACE_MAX];
+};
+
+const size_t tcp_relay_len = sizeof(struct tcp_relay);
+
+static struct worker *worker_of(const struct tcp_relay *r)
+{
+	return r->listener->worker;
+}
+
+/* ---- the end ---- */
+
+static void relay_log(struct tcp_relay *r, enum reason why)
+{
+	access_write(r->log, &(struct access_end){
+				     .event = "close",
+				     .cluster = r->backend.cluster->view->config->name,
+				     .endpoint = r->endpoint != NULL ? r->endpoint->name : NULL,
+				     .bytes_in = r->bytes[CLIENT],
+				     .bytes_out = r->bytes[BACKEND],
+				     .duration_us = (clock_now_ns() - r->began_ns) / 1000,
+				     .why = why,
+				     .closed_by = r->closed_by,
+			     });
+}
+
+/* `why` NONE: what is queued leaves first. */
+static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
+{
+	struct listener *l = r->listener;
+
+	if (r->closed_by == CLOSED_BY_NONE)
+		r->closed_by = (uint8_t)by;
+	for (int i = 0; i < 2; i++) {
+		if (r->sides[i] != NULL && why == REASON_NONE)
+			duplex_finish(r->sides[i]);
+		else if (r->sides[i] != NULL)
+			duplex_close(r->sides[i], why);
+	}
+	relay_log(r, why);
+	if (why != REASON_NONE)
+		counter_add(COUNTERS_REASONS + why, 1);
+	if (r->endpoint != NULL) {
+		counter_sub(PROXY_TCP_OPEN, 1);
+		endpoint_release(r->endpoint);
+		endpoint_unref(r->endpoint);
+	}
+	backend_drop(&r->backend, why);
+	access_free(r->log);
+	held_done(&r->early);
+	list_remove(&r->link);
+	timer_cancel(&r->timer);
+	view_unref(r->view);
+	slab_free(&l->worker->tcp_slab, r);
+	listener_client_gone(l);
+}
+
+/* ---- deadlines ---- */
+
+static uint64_t idle_limit_ms(const struct tcp_relay *r)
+{
+	uint64_t idle_ms = r->listener->config->timeouts.idle_ms;
+
+	if ((r->has_eof[CLIENT] || r->has_eof[BACKEND]) && (idle_ms == 0 || idle_ms > HALF_CLOSED_MS))
+		return HALF_CLOSED_MS;
+	return idle_ms;
+}
+
+static void timer_set(struct tcp_relay *r)
+{
+	uint64_t limit_ms = idle_limit_ms(r), idle_ms = worker_of(r)->ring.now_ms - r->active_ms;
+
+	if (limit_ms > 0)
+		ring_timer_arm(&worker_of(r)->ring, &r->timer, limit_ms > idle_ms ? limit_ms - idle_ms : 0);
+	else
+		timer_cancel(&r->timer);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct tcp_relay *r = container_of(t, struct tcp_relay, timer);
+	uint64_t limit_ms = idle_limit_ms(r);
+	bool is_half = r->has_eof[CLIENT] || r->has_eof[BACKEND];
+
+	if (limit_ms > 0 && worker_of(r)->ring.now_ms - r->active_ms >= limit_ms)
+		relay_end(r, is_half && limit_ms == HALF_CLOSED_MS ? REASON_TIMEOUT_HALF_CLOSED : REASON_TIMEOUT_IDLE,
+			  CLOSED_BY_PROXY);
+	else
+		timer_set(r);
+}
+
+/* ---- relaying ---- */
+
+static int side_of(const struct tcp_relay *r, const struct duplex *d)
+{
+	return r->sides[CLIENT] == d ? CLIENT : BACKEND;
+}
+
+static void on_open(struct duplex *d)
+{
+	(void)d;
+}
+
+static void on_bytes(struct duplex *d, struct slice in)
+{
+	struct tcp_relay *r = d->user;
+	int from = side_of(r, d);
+	struct duplex *to = r->sides[!from];
+
+	r->bytes[from] += in.len;
+	r->active_ms = worker_of(r)->ring.now_ms;
+	if (to == NULL) { /* the client speaks first, and nobody listens yet */
+		if (!held_append(&r->early, in))
+			relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		else if (r->early.len >= EARLY_MAX)
+			duplex_read(d, false);
+		return;
+	}
+	duplex_write(to, slice_ref(in));
+	if (duplex_is_full(to))
+		duplex_read(d, false);
+}
+
+static void on_eof(struct duplex *d)
+{
+	struct tcp_relay *r = d->user;
+	int side = side_of(r, d);
+
+	r->has_eof[side] = true;
+	if (r->closed_by == CLOSED_BY_NONE)
+		r->closed_by = side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND;
+	if (r->has_eof[!side]) {
+		relay_end(r, REASON_NONE, CLOSED_BY_NONE);
+		return;
+	}
+	r->active_ms = worker_of(r)->ring.now_ms;
+	timer_set(r);
+	if (r->sides[!side] != NULL)
+		duplex_shutdown(r->sides[!side]);
+}
+
+static void on_room(struct duplex *d)
+{
+	struct tcp_relay *r = d->user;
+	struct duplex *source = r->sides[!side_of(r, d)];
+
+	r->active_ms = worker_of(r)->ring.now_ms;
+	if (source != NULL)
+		duplex_read(source, true);
+}
+
+static void on_closed(struct duplex *d, enum reason why)
+{
+	struct tcp_relay *r = d->user;
+	int side = side_of(r, d);
+
+	r->sides[side] = NULL;
+	relay_end(r, why, side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND);
+}
+
+static const struct duplex_events events = { on_open, on_bytes, on_eof, on_room, on_closed };
+
+static void on_ready(struct backend *b)
+{
+	struct tcp_relay *r = container_of(b, struct tcp_relay, backend);
+	struct slice early = slice_ref(held_slice(&r->early));
+
+	r->sides[BACKEND] = backend_give(b, &r->endpoint);
+	counter_add(PROXY_TCP_CONNECTIONS, 1);
+	counter_add(PROXY_TCP_OPEN, 1);
+	held_done(&r->early);
+	if (early.len > 0)
+		duplex_write(r->sides[BACKEND], early);
+	if (r->has_eof[CLIENT])
+		duplex_shutdown(r->sides[BACKEND]);
+	duplex_read(r->sides[CLIENT], true);
+	duplex_read(r->sides[BACKEND], true);
+	r->active_ms = worker_of(r)->ring.now_ms;
+	timer_set(r);
+}
+
+static void on_failed(struct backend *b, enum reason why)
+{
+	struct tcp_relay *r = container_of(b, struct tcp_relay, backend);
+
+	relay_end(r, why, CLOSED_BY_PROXY);
+}
+
+void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *peer, struct slice first)
+{
+	struct worker *w = l->worker;
+	struct tcp_relay *r = slab_alloc_zeroed(&w->tcp_slab);
+	const struct cluster_config *c = l->config->cluster_resolved;
+	char who[ADDR_TEXT_MAX];
+	struct tls_info info;
+	size_t who_len;
+
+	if (r == NULL || c == NULL) {
+		slab_free(&w->tcp_slab, r);
+		duplex_close(d, REASON_NO_MEMORY);
+		listener_client_gone(l);
+		return;
+	}
+	who_len = addr_print_host(peer, who);
+	stream_tls_info(d, &info);
+	r->listener = l;
+	r->view = view_ref(l->view);
+	r->sides[CLIENT] = d;
+	r->began_ns = clock_now_ns();
+	r->active_ms = w->ring.now_ms;
+	r->log = access_connection(&r->view->snapshot->config->log, l->config, peer, info.version);
+	timer_init(&r->timer, on_timer);
+	list_append(&w->tcp_relays, &r->link);
+	duplex_use(d, &events, r);
+	duplex_read(d, true);
+	r->backend = (struct backend){
+		.worker = w,
+		.cluster = &r->view->snapshot->clusters[c->index],
+		.pick.hash = hash64(who, who_len, 0),
+		.events = &events,
+		.user = r,
+		.preface = r->preface,
+		.preface_len = preface_write(r->preface, c, peer, &l->addr),
+		.on_ready = on_ready,
+		.on_failed = on_failed,
+	};
+	if (first.len > 0 && !held_append(&r->early, first)) {
+		relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		return;
+	}
+	r->bytes[CLIENT] += first.len;
+	backend_start(&r->backend);
+}
+
+void tcp_relays_close(struct worker *w, enum reason why)
+{
+	list_for_each_safe(node, next, &w->tcp_relays)
+		relay_end(container_of(node, struct tcp_relay, link), why, CLOSED_BY_PROXY);
+}

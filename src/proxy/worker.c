@@ -1,0 +1,229 @@
+#include "proxy/worker.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "proxy/arrival.h"
+#include "proxy/exchange.h"
+#include "proxy/forward.h"
+#include "proxy/h1_server.h"
+#include "proxy/listener.h"
+#include "proxy/tcp_relay.h"
+#include "proxy/view.h"
+#include "proxy/ws_relay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCRATCH_LEN   (128u * 1024u)
+#define FIELDS_MIN    256u
+#define STOP_TURNS_MS 3000u /* the operations of what was closed get so long to end */
+
+static void on_drain_over(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, drain_timer);
+
+	arrivals_close(w, REASON_SHUTDOWN);
+	h1_servers_close(w, REASON_SHUTDOWN);
+	tcp_relays_close(w, REASON_SHUTDOWN);
+	ws_relays_close(w, REASON_SHUTDOWN);
+}
+
+int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned all_count, struct places *places,
+		unsigned ring_entries)
+{
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->index = index;
+	w->all = all;
+	w->all_count = all_count;
+	w->places = places;
+	list_init(&w->listeners);
+	list_init(&w->arrivals);
+	list_init(&w->h1_servers);
+	list_init(&w->relays);
+	list_init(&w->tcp_relays);
+	slab_init(&w->arrival_slab, arrival_len, 8);
+	slab_init(&w->h1_slab, h1_server_len, 8);
+	slab_init_of(&w->exchange_slab, struct exchange);
+	slab_init(&w->forward_slab, forward_len, 8);
+	slab_init(&w->relay_slab, ws_relay_len, 8);
+	slab_init(&w->tcp_slab, tcp_relay_len, 8);
+	timer_init(&w->drain_timer, on_drain_over);
+	w->scratch_cap = SCRATCH_LEN;
+	w->scratch = malloc(SCRATCH_LEN);
+	if (w->scratch == NULL)
+		return -ENOMEM;
+	err = ring_init(&w->ring, ring_entries, true);
+	if (err < 0) {
+		free(w->scratch);
+		w->scratch = NULL;
+		return err;
+	}
+	w->ring.user = w;
+	pool_init(&w->pool, &w->ring);
+	return 0;
+}
+
+/* Everything that lives is cut, and its operations are waited for. */
+static void worker_close_all(struct worker *w)
+{
+	uint64_t until_ms = w->ring.now_ms + STOP_TURNS_MS;
+
+	w->is_stopping = true;
+	list_for_each_safe(node, next, &w->listeners)
+		listener_leave(container_of(node, struct listener, link));
+	on_drain_over(&w->drain_timer);
+	pool_done(&w->pool);
+	while (w->ring.streams.used_count > 0 && w->ring.now_ms < until_ms) {
+		ring_timer_arm(&w->ring, &w->drain_timer, 20); /* so that the turn ends */
+		if (ring_turn(&w->ring) < 0)
+			break;
+	}
+	timer_cancel(&w->drain_timer);
+	view_unref(w->view);
+	w->view = NULL;
+}
+
+void worker_run(struct worker *w)
+{
+	int err = ring_enable(&w->ring);
+
+	if (err == 0)
+		err = ring_run(&w->ring);
+	if (err < 0)
+		log_error("worker %u: its ring failed: %s", w->index, strerror(-err));
+	worker_close_all(w);
+}
+
+void worker_done(struct worker *w)
+{
+	if (w->scratch == NULL)
+		return;
+	ring_done(&w->ring);
+	slab_done(&w->arrival_slab);
+	slab_done(&w->h1_slab);
+	slab_done(&w->exchange_slab);
+	slab_done(&w->forward_slab);
+	slab_done(&w->relay_slab);
+	slab_done(&w->tcp_slab);
+	free(w->fields);
+	free(w->response_fields);
+	free(w->scratch);
+	w->scratch = NULL;
+}
+
+/* ---- mail ---- */
+
+static struct listener *listener_find(struct worker *w, const struct worker_socket *s)
+{
+	list_for_each(node, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, link);
+
+		if (l->fd == s->fd && addr_is_equal(&l->addr, &s->addr))
+			return l;
+	}
+	return NULL;
+}
+
+static bool is_wanted(const struct listener *l, const struct worker_socket *sockets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sockets[i].fd == l->fd && addr_is_equal(&sockets[i].addr, &l->addr))
+			return true;
+	return false;
+}
+
+/* Room for as many fields as any listener allows. */
+static bool fields_reserve(struct worker *w, const struct config *c)
+{
+	uint32_t cap = FIELDS_MIN;
+	struct http_field *request, *response;
+
+	for (size_t i = 0; i < c->listeners_count; i++)
+		if (c->listeners[i].http.max_headers > cap)
+			cap = c->listeners[i].http.max_headers;
+	if (cap <= w->fields_cap)
+		return true;
+	request = malloc(cap * sizeof(*request));
+	response = malloc(cap * sizeof(*response));
+	if (request == NULL || response == NULL) {
+		free(request);
+		free(response);
+		return w->fields_cap > 0;
+	}
+	free(w->fields);
+	free(w->response_fields);
+	w->fields = request;
+	w->response_fields = response;
+	w->fields_cap = cap;
+	return true;
+}
+
+void worker_apply(struct worker *w, struct snapshot *s, const struct worker_socket *sockets, size_t count)
+{
+	struct view *old = w->view;
+	struct view *now;
+
+	if (w->is_draining || w->is_stopping) {
+		snapshot_unref(s);
+		return;
+	}
+	now = view_new(s);
+	if (now == NULL || !fields_reserve(w, now->snapshot->config)) {
+		log_error("worker %u: no memory for the new configuration: it goes by the old one", w->index);
+		view_unref(now);
+		return;
+	}
+	w->view = now;
+	list_for_each_safe(node, next, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, link);
+
+		if (!is_wanted(l, sockets, count))
+			listener_leave(l);
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct listener *l = listener_find(w, &sockets[i]);
+
+		if (l != NULL)
+			listener_rebind(l, &sockets[i]);
+		else if (listener_new(w, &sockets[i]) == NULL)
+			log_error("worker %u: no memory for a listener", w->index);
+	}
+	if (old != NULL)
+		ws_relays_rebind(w, old);
+	view_unref(old);
+	listeners_resume(w);
+}
+
+void worker_drain(struct worker *w, uint64_t grace_ms)
+{
+	if (w->is_draining || w->is_stopping)
+		return;
+	w->is_draining = true;
+	w->drain_until_ms = w->ring.now_ms + grace_ms;
+	list_for_each_safe(node, next, &w->listeners)
+		listener_leave(container_of(node, struct listener, link));
+	arrivals_close(w, REASON_SHUTDOWN);
+	h1_servers_drain(w);
+	/* The last fifth of the grace is for their goodbyes. */
+	ws_relays_drain(w, grace_ms - grace_ms / 5);
+	ring_timer_arm(&w->ring, &w->drain_timer, grace_ms);
+	worker_check_empty(w);
+}
+
+void worker_stop(struct worker *w)
+{
+	ring_stop(&w->ring);
+}
+
+void worker_check_empty(struct worker *w)
+{
+	if (w->is_draining && w->connections == 0 && w->on_empty != NULL) {
+		void (*tell)(struct worker *, void *) = w->on_empty;
+
+		w->on_empty = NULL;
+		tell(w, w->on_empty_user);
+	}
+}

@@ -1,0 +1,39 @@
+/* A WebSocket: two streams and a frame tracker for each direction.
+ *
+ * Bytes go out of the buffer they came in; headers are followed, so that messages are counted and limited, broken frames
+ * end the connection, and a Close of the proxy's own stands between frames, never inside one.  It lives under no
+ * snapshot: at each new configuration it is bound to its route by name; one whose route is gone keeps what it had.
+ * Called by: proxy/forward (start), proxy/worker. */
+#ifndef PROXY_WS_RELAY_H
+#define PROXY_WS_RELAY_H
+
+#include "cluster/endpoint.h"
+#include "net/duplex.h"
+#include "proxy/access_log.h"
+#include "proxy/listener.h"
+
+struct ws_relay_parts {
+	struct worker *worker;
+	struct listener *listener; /* its client is the relay's from now on */
+	struct view *view;	   /* that `route` is of; a reference is taken */
+	const struct route_config *route;
+	struct duplex *client, *backend; /* taken */
+	struct endpoint *endpoint;	 /* taken, with its place */
+	struct access_entry *log;	 /* taken; may be NULL */
+	uint64_t began_ns;
+	unsigned rsv_allowed;
+};
+
+/* Takes over after the 101.  `from_client` and `from_backend` (borrowed) are bytes that came early. */
+void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client, struct slice from_backend);
+
+/* Another configuration is in force (worker.view); `old` was.  Binds all relays of the worker to it. */
+void ws_relays_rebind(struct worker *w, struct view *old);
+/* A drain: each is closed with `why`'s code at a moment of its own within spread_ms. */
+void ws_relays_drain(struct worker *w, uint64_t spread_ms);
+/* All of a worker's are cut. */
+void ws_relays_close(struct worker *w, enum reason why);
+
+extern const size_t ws_relay_len; /* bytes of one, for the worker's slab */
+
+#endif
