@@ -221,14 +221,15 @@ enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, stru
 
 	pthread_mutex_lock(&c->lock);
 	cluster_hear_fallen(c);
-	result = tier_choose(v, tried_set(v, p, true), &t);
+	result = tier_choose(v, p->tried_count == 0 ? 0 : tried_set(v, p, true), &t);
 	if (result == PICK_OK) {
 		uint32_t place = t->algorithm->pick(t, p);
 
 		assert(place < t->count && t->members[place]->is_open);
 		picked = t->members[place]->endpoint;
 	}
-	tried_set(v, p, false);
+	if (p->tried_count != 0)
+		tried_set(v, p, false);
 	if (picked != NULL) {
 		endpoint_take_place(picked);
 		*out = picked;

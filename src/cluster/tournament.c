@@ -21,35 +21,30 @@ void tournament_done(struct tournament *t)
 	*t = (struct tournament){ 0 };
 }
 
-static uint32_t match(const struct rank *ranks, uint32_t a, uint32_t b)
+static bool is_before(const struct rank *x, uint32_t a, const struct rank *y, uint32_t b)
 {
-	const struct rank *x, *y;
-
-	if (a == PICK_NOBODY)
-		return b;
-	if (b == PICK_NOBODY)
-		return a;
-	x = &ranks[a];
-	y = &ranks[b];
 	if (x->first != y->first)
-		return x->first < y->first ? a : b;
-	if (x->second != y->second)
-		return x->second < y->second ? a : b;
-	return a < b ? a : b;
+		return x->first < y->first;
+	return x->second != y->second ? x->second < y->second : a < b;
 }
 
-/* Nothing changes above a match that the player neither won before nor wins now. */
+/* From the player's leaf to the root.  Nothing changes above a match that the player neither won before nor wins now. */
 static void replay(struct tournament *t, uint32_t player)
 {
-	uint32_t *winners = t->winners;
+	uint32_t *winners = t->winners, node = t->count + player, best = winners[node];
+	struct rank rank = t->ranks[player];
 
-	for (uint32_t node = (t->count + player) / 2; node >= 1; node /= 2) {
-		uint32_t before = winners[node];
-		uint32_t now = match(t->ranks, winners[2 * node], winners[2 * node + 1]);
+	while (node > 1) {
+		uint32_t other = winners[node ^ 1], before = winners[node /= 2];
 
-		winners[node] = now;
-		if (before == now && now != player)
+		if (other != PICK_NOBODY &&
+		    (best == PICK_NOBODY || is_before(&t->ranks[other], other, &rank, best))) {
+			best = other;
+			rank = t->ranks[other];
+		}
+		if (before == best && best != player)
 			return;
+		winners[node] = best;
 	}
 }
 

@@ -1,6 +1,7 @@
 #include "demo/chat.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "demo/servers.h"
 #include "demo/visitor.h"
@@ -86,6 +87,7 @@ static void tell_soon(struct chat *c)
 void chat_init(struct chat *c, struct servers *servers)
 {
 	c->servers = servers;
+	c->room = random_fast() >> 11; /* a number that JavaScript can hold */
 	list_init(&c->seats);
 	timer_init(&c->tell, on_tell);
 }
@@ -103,6 +105,7 @@ static struct slice welcome(struct chat *c, const struct visitor *v)
 
 	str_init_heap(&s, JSON_MAX);
 	str_cstr(&s, "{\"type\":\"welcome\"");
+	put_number(&s, "room", c->room);
 	put_number(&s, "id", v->seat.id);
 	put_text(&s, "endpoint", server->name, strlen(server->name));
 	put_text(&s, "address", server->address, strlen(server->address));

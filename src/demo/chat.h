@@ -24,6 +24,7 @@ struct chat {
 	struct servers *servers;
 	struct list seats;	/* visitor.seat */
 	unsigned people;
+	uint64_t room; /* at random: numbers of another process's room mean nothing here */
 	uint32_t last_id;
 	uint32_t last_number;	/* of what was said: a client that comes back tells what it has seen by it */
 	struct slice history[CHAT_HISTORY]; /* whole frames, a ring by number */

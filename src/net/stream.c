@@ -30,7 +30,8 @@ enum stream_state {
 
 enum send_state {
 	SEND_NONE,
-	SEND_INLINE,  /* tried at once, says nothing when all of it went */
+	SEND_SILENT,  /* tried at once, says nothing when all of it went */
+	SEND_TRIED,   /* tried at once, completes in any case: somebody waits for it */
 	SEND_WAITING, /* the socket is full: completes when some of it has gone; also a connect */
 };
 
@@ -101,7 +102,7 @@ static void stream_end(struct stream *s)
 	s->state = STREAM_CLOSED;
 	timer_cancel(&s->timer);
 	list_remove(&s->resume);
-	if (s->send_state != SEND_INLINE)
+	if (s->send_state != SEND_SILENT)
 		list_remove(&s->sending); /* else it is on the list `sent`, and is taken off there */
 	if (s->is_receiving || s->send_state == SEND_WAITING) {
 		struct io_uring_sqe *sqe = ring_sqe(ring_of(s));
@@ -315,10 +316,16 @@ static void queue_append(struct stream *s, struct slice out)
 	flush_later(s);
 }
 
+/* Is anybody to be told when the queue has left?  Then the loop must not sleep over it. */
+static bool is_awaited(const struct stream *s)
+{
+	return s->was_full || s->wants_shutdown;
+}
+
 static void send_submit(struct stream *s, bool is_waiting)
 {
 	struct ring *r = ring_of(s);
-	/* Inline: all of it or a completion that says how much.  Waiting: whatever there is room for, so that a slow peer's
+	/* At once: all of it, or a completion that says how much.  Waiting: whatever there is room for, so that a slow peer's
 	 * progress shows. */
 	int flags = MSG_NOSIGNAL | (is_waiting ? 0 : MSG_DONTWAIT | MSG_WAITALL);
 	struct msghdr *m = NULL;
@@ -341,12 +348,12 @@ static void send_submit(struct stream *s, bool is_waiting)
 		sqe = ring_sqe(r);
 		io_uring_prep_send(sqe, s->fd, first.at, first.len, flags);
 	}
-	if (!is_waiting)
-		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	ring_sqe_own(sqe, &s->send_op);
-	s->send_state = is_waiting ? SEND_WAITING : SEND_INLINE;
-	if (!is_waiting)
+	s->send_state = is_waiting ? SEND_WAITING : is_awaited(s) ? SEND_TRIED : SEND_SILENT;
+	if (s->send_state == SEND_SILENT) {
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 		list_append(&r->sent, &s->sending);
+	}
 }
 
 static void on_flush(struct list *node)
@@ -404,7 +411,7 @@ static void on_sent(struct list *node)
 {
 	struct stream *s = container_of(node, struct stream, sending);
 
-	assert(s->send_state == SEND_INLINE);
+	assert(s->send_state == SEND_SILENT);
 	s->send_state = SEND_NONE;
 	send_progress(s, s->sent_len);
 	op_settled(&s->send_op);
@@ -415,6 +422,7 @@ static void on_sent(struct list *node)
 static void on_send(struct op *op, int res, uint32_t flags)
 {
 	struct stream *s = container_of(op, struct stream, send_op);
+	bool is_whole = s->send_state == SEND_TRIED && res == (int)s->sent_len;
 
 	(void)flags;
 	list_remove(&s->sending);
@@ -428,7 +436,7 @@ static void on_send(struct op *op, int res, uint32_t flags)
 		return;
 	}
 	send_progress(s, (uint32_t)res);
-	send_next(s, true); /* the socket has filled up */
+	send_next(s, !is_whole); /* else the socket has filled up */
 }
 
 /* ---- TLS ---- */

@@ -5,9 +5,10 @@
  *
  * JSON, one object a line, in this order; what is unknown is left out:
  *   time (ISO, when it began), event (request | open | close), request_id, client, listener, route, cluster, endpoint,
- *   method, path (with the query), host, protocol (HTTP/1.1, HTTP/1.0, tcp), tls (version), status, bytes_in, bytes_out,
- *   duration_ms (three decimals), referer, user_agent, messages_in, messages_out, close_code, closed_by
- *   (client | backend | proxy), reason, key (the configuration key of the reason, where it has one)
+ *   method, path (with the query), host, protocol (HTTP/1.1, HTTP/1.0, tcp), line (the first of what is no request), tls
+ *   (version), status, bytes_in, bytes_out, duration_ms (three decimals), referer, user_agent, messages_in, messages_out,
+ *   close_code, closed_by (client | backend | proxy), reason, key (the configuration key of the reason, where it has one)
+ * What a client sends is cut: path 8 KiB, referer 2 KiB, user agent 1 KiB, line 1 KiB.
  * For a plain request bytes are those of bodies and heads together; for a WebSocket those after the handshake.
  * Combined: CLIENT - - [TIME] "REQUEST LINE" STATUS BYTES_OUT "REFERER" "USER AGENT", always parseable; a WebSocket's
  * lines have status 101; a TCP connection's "TCP LISTENER" and "-". */

@@ -37,7 +37,11 @@ struct request {
 
 /* Fills in path, host, is_trusted, client and id (fresh) from head, config, peer.  `scratch` needs head->path_len +
  * head->host_len bytes and is borrowed as long as `r` is used.  REASON_NONE, or why it cannot be routed
- * (REASON_BAD_REQUEST: a path that has two readings). */
+ * (REASON_BAD_REQUEST: a path that has two readings); then the path is "", and all else is filled in.  So is it for
+ * CONNECT, which is not refused here. */
 enum reason request_prepare(struct request *r, char *scratch, size_t cap);
+
+/* "http" or "https": what a trusted peer's X-Forwarded-Proto says, else how it came in. */
+const char *request_scheme(const struct request *r);
 
 #endif

@@ -13,7 +13,8 @@ const struct cluster_config *route_target(const struct route_config *route, uint
 
 /* The path and query for the backend: the target as it came (without scheme and authority), or rewritten.  Rewriting
  * works on the normalised path; what does not match stays as it came.  Writes the path (never a query) into `out`.
- * The length, or -1: it would not fit, or would not be a path ('/' first, no controls, spaces or '#', '?'). */
+ * The length; -1: it would not fit; -2: it would not be a path ('/' first, visible ASCII but '#' and '?'), or the
+ * pattern gave up. */
 long route_rewrite(const struct request *r, char *out, size_t cap);
 
 #endif

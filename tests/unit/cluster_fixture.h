@@ -27,7 +27,9 @@ static inline struct endpoint_config *fixture_add(struct fixture *f, unsigned n,
 	assert(i < FIXTURE_MAX);
 	snprintf(f->names[i], sizeof(f->names[i]), "e%u", n);
 	snprintf(text, sizeof(text), "10.0.%u.%u:80", n / 250, n % 250 + 1);
-	*e = (struct endpoint_config){ .address = f->names[i], .weight = weight, .host = f->names[i], .port = 80 };
+	*e = (struct endpoint_config){
+		.address = f->names[i], .weight = weight, .host = f->names[i], .port = 80
+	};
 	addr_parse(&e->addr_literal, text);
 	return e;
 }
