@@ -29,11 +29,13 @@ static const char usage_text[] =
 	"       holdfast -t -c FILE        check it: tells every error with its line and column\n"
 	"       holdfast -T -c FILE        print what it comes to, with all defaults\n"
 	"       holdfast --schema          print the configuration's JSON Schema\n"
-	"       holdfast --demo            run a chat with a cluster inside the process, https://127.0.0.1:8443/\n"
+	"       holdfast --demo            run a chat with a cluster inside the process, "
+	"https://127.0.0.1:8443/\n"
 	"       holdfast --version         print versions, and what io_uring has here\n"
 	"       holdfast --help            print this\n"
 	"\n"
-	"Signals: HUP reads the configuration again, TERM stops gracefully, INT and QUIT stop now, USR1 reopens the\n"
+	"Signals: HUP reads the configuration again, TERM stops gracefully, INT and QUIT stop now, USR1 "
+	"reopens the\n"
 	"access log.  Manual: holdfast(8), holdfast.yaml(5).\n";
 
 static int usage_wrong(const char *text, const char *about)
@@ -82,8 +84,9 @@ static void print_io_uring(void)
 		return;
 	}
 	printf("io_uring  usable: messages between rings%s%s\n", ring_features.msg_ring ? "" : " missing",
-	       ring_features.recv_credit ? ", bounded multishot receive" :
-					   "; without bounded multishot receive (Linux 6.17), which is slower only");
+	       ring_features.recv_credit
+		       ? ", bounded multishot receive"
+		       : "; without bounded multishot receive (Linux 6.17), which is slower only");
 }
 
 static int print_version(void)

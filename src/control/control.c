@@ -103,7 +103,8 @@ static bool open_access_log(const struct config *config, struct config_errors *e
 	int err = log_access_open(path);
 
 	if (err < 0)
-		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s", strerror(-err));
+		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s",
+				  strerror(-err));
 	return err == 0;
 }
 
@@ -166,6 +167,8 @@ static bool settle(struct control *c, struct config_errors *errors)
 	if (err < 0)
 		return add_failure(errors, "the log's thread", err);
 	c->has_log = true;
+	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
+		process_give(config->log.access->path, config->user);
 	return process_become(config->user, errors);
 }
 

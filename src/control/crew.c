@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define START_MAX_MS 5000u
+#define STACK_LEN    (1u << 19) /* of a worker: nothing recurses, and large things are on the heap */
 
 /* ---- errands ---- */
 
@@ -54,7 +55,8 @@ static void *thread_main(void *user)
 	uint64_t one = 1;
 
 	if (counters_attach() < 0)
-		log_warn("out of memory for the counters of worker %u: it counts more slowly", m->worker->index);
+		log_warn("out of memory for the counters of worker %u: it counts more slowly",
+			 m->worker->index);
 	worker_run(m->worker);
 	counters_detach();
 	/* Not mail: the ring has made its last turn.  The counter of an eventfd has room for more threads than there are. */
@@ -100,15 +102,20 @@ static bool wait_running(const struct worker *w)
 
 int crew_start(struct crew *crew)
 {
+	pthread_attr_t attr;
+	int err = 0;
+
 	op_init(&crew->ended_op, NULL, on_ended);
 	ended_listen(crew);
-	for (unsigned i = 0; i < crew->count; i++) {
-		int err = pthread_create(&crew->workers[i].thread, NULL, thread_main, &crew->members[i]);
-
-		if (err != 0)
-			return -err;
-		crew->threads++;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_LEN);
+	for (unsigned i = 0; i < crew->count && err == 0; i++) {
+		err = pthread_create(&crew->workers[i].thread, &attr, thread_main, &crew->members[i]);
+		crew->threads += err == 0;
 	}
+	pthread_attr_destroy(&attr);
+	if (err != 0)
+		return -err;
 	for (unsigned i = 0; i < crew->count; i++)
 		if (!wait_running(&crew->workers[i]))
 			return -ETIMEDOUT;
@@ -123,7 +130,8 @@ void crew_join(struct crew *crew)
 
 /* ---- start and end ---- */
 
-int crew_init(struct crew *crew, struct control *control, unsigned count, struct places *places, unsigned ring_entries)
+int crew_init(struct crew *crew, struct control *control, unsigned count, struct places *places,
+	      unsigned ring_entries)
 {
 	memset(crew, 0, sizeof(*crew));
 	crew->control = control;

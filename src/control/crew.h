@@ -43,7 +43,8 @@ struct crew {
 };
 
 /* Makes workers and their rings; before privileges are dropped.  0 or a negative errno; crew_done() in any case. */
-int crew_init(struct crew *crew, struct control *control, unsigned count, struct places *places, unsigned ring_entries);
+int crew_init(struct crew *crew, struct control *control, unsigned count, struct places *places,
+	      unsigned ring_entries);
 /* Starts the threads and waits until each can get mail.  0 or a negative errno: then some may run, and shutdown ends
  * them. */
 int crew_start(struct crew *crew);

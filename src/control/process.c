@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_ENTRIES_ROOT 4096u
@@ -66,7 +67,8 @@ bool process_pid_write(const char *path, struct config_errors *errors)
 	if (fd >= 0)
 		close(fd);
 	if (err != 0)
-		config_errors_add(errors, path, 0, 0, false, "the pid file cannot be written: %s", strerror(err));
+		config_errors_add(errors, path, 0, 0, false, "the pid file cannot be written: %s",
+				  strerror(err));
 	return err == 0;
 }
 
@@ -77,6 +79,24 @@ void process_pid_remove(const char *path)
 }
 
 /* ---- the user ---- */
+
+void process_give(const char *path, const char *user)
+{
+	const struct passwd *entry = path == NULL || user == NULL || geteuid() != 0 ? NULL : getpwnam(user);
+	struct stat st;
+	int fd;
+
+	if (entry == NULL)
+		return;
+	fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* no second name: it might be another's file */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    fchown(fd, entry->pw_uid, entry->pw_gid) < 0)
+		log_warn("%s: cannot be given to %s: %s", path, user, strerror(errno));
+	close(fd);
+}
 
 static bool add_failure(struct config_errors *errors, const char *user, const char *what, int err)
 {

@@ -23,6 +23,10 @@ unsigned process_ring_entries(void);
 bool process_pid_write(const char *path, struct config_errors *errors);
 void process_pid_remove(const char *path);
 
+/* A log that root has opened becomes the user's, who has to open it again one day.  Nothing where this is not root, or it
+ * is not a plain file. */
+void process_give(const char *path, const char *user);
+
 /* Gives up root for good, when this is root.  false: told in `errors`. */
 bool process_become(const char *user, struct config_errors *errors);
 

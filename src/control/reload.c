@@ -50,7 +50,8 @@ static bool is_same_text(const char *a, const char *b)
 }
 
 /* A file that stays is left alone: after privileges were dropped it might not open again. */
-static bool access_log_follow(const struct config *old, const struct config *config, struct config_errors *errors)
+static bool access_log_follow(const struct config *old, const struct config *config,
+			      struct config_errors *errors)
 {
 	const char *path = access_path(config);
 	int err;
@@ -59,7 +60,8 @@ static bool access_log_follow(const struct config *old, const struct config *con
 		return true;
 	err = log_access_open(path);
 	if (err < 0)
-		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s", strerror(-err));
+		config_errors_add(errors, path, 0, 0, false, "the access log cannot be opened: %s",
+				  strerror(-err));
 	return err == 0;
 }
 
@@ -79,7 +81,8 @@ static void warn_of_start_keys(const struct control *c, const struct config *con
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (!rows[i].is_same)
-			log_warn("%s: %s has changed, and takes effect only at the next start", config->file, rows[i].key);
+			log_warn("%s: %s has changed, and takes effect only at the next start", config->file,
+				 rows[i].key);
 }
 
 /* ---- to the workers ---- */
@@ -104,7 +107,8 @@ static void spread_over(struct control *c)
 		return; /* which closes all sockets, when all workers have let go of them */
 	sockets_keep(&c->sockets, c->snapshot->config);
 	if (is_first)
-		log_info("holdfast " HF_VERSION " is ready: %u worker%s", c->crew.count, c->crew.count == 1 ? "" : "s");
+		log_info("holdfast " HF_VERSION " is ready: %u worker%s", c->crew.count,
+			 c->crew.count == 1 ? "" : "s");
 	else
 		log_info("reload: the new configuration is in force");
 	if (c->reload.is_asked) {

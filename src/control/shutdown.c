@@ -20,8 +20,8 @@ static void on_deadline(struct timer *t)
 		shutdown_now(s->control);
 		return;
 	}
-	log_error("shutdown: %u of %u workers do not end: giving up on them", s->control->crew.threads - s->control->crew.ended,
-		  s->control->crew.threads);
+	log_error("shutdown: %u of %u workers do not end: giving up on them",
+		  s->control->crew.threads - s->control->crew.ended, s->control->crew.threads);
 	log_stop();
 	_exit(1);
 }
@@ -83,8 +83,8 @@ void shutdown_gracefully(struct control *c)
 	if (c->shutdown.state != SHUTDOWN_NOT)
 		return;
 	c->shutdown.state = SHUTDOWN_DRAINING;
-	log_info("shutdown: accepting no more; open connections have %llu.%03llu s", (unsigned long long)grace_ms / 1000,
-		 (unsigned long long)grace_ms % 1000);
+	log_info("shutdown: accepting no more; open connections have %llu.%03llu s",
+		 (unsigned long long)grace_ms / 1000, (unsigned long long)grace_ms % 1000);
 	c->shutdown.letting = c->crew.count;
 	for (unsigned i = 0; i < c->crew.count; i++) {
 		struct crew_member *m = &c->crew.members[i];

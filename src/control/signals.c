@@ -33,11 +33,9 @@ static const struct {
 	const char *name;
 	void (*act)(struct control *);
 } actions[] = {
-	{ SIGHUP, "SIGHUP", reload_ask },
-	{ SIGTERM, "SIGTERM", shutdown_gracefully },
+	{ SIGHUP, "SIGHUP", reload_ask },     { SIGTERM, "SIGTERM", shutdown_gracefully },
 	{ SIGINT, "SIGINT", shutdown_now }, /* also within the grace */
-	{ SIGQUIT, "SIGQUIT", shutdown_now },
-	{ SIGUSR1, "SIGUSR1", reopen_logs },
+	{ SIGQUIT, "SIGQUIT", shutdown_now }, { SIGUSR1, "SIGUSR1", reopen_logs },
 	{ SIGUSR2, "SIGUSR2", upgrade },
 };
 

@@ -37,8 +37,7 @@ static bool is_unix(const struct addr *a)
 
 static struct listening *find(const struct sockets *s, const struct addr *a)
 {
-	list_for_each(node, &s->all)
-	{
+	list_for_each (node, &s->all) {
 		struct listening *l = container_of(node, struct listening, link);
 
 		if (addr_is_equal(&l->addr, a))
@@ -66,7 +65,8 @@ static const char *remedy(int err)
 	} rows[] = {
 		{ EADDRINUSE, " (another process listens there)" },
 		{ EADDRNOTAVAIL, " (no interface of this machine has it)" },
-		{ EACCES, " (a port below 1024 wants root or CAP_NET_BIND_SERVICE; a path a writable directory)" },
+		{ EACCES,
+		  " (a port below 1024 wants root or CAP_NET_BIND_SERVICE; a path a writable directory)" },
 		{ ENOENT, " (its directory is missing)" },
 		{ EMFILE, " (raise the limit of open files: ulimit -n, LimitNOFILE=)" },
 	};
@@ -89,8 +89,7 @@ static void add_error(struct config_errors *errors, const struct addr *a, int er
  * another's. */
 static bool has_port(const struct sockets *s, const struct addr *a)
 {
-	list_for_each(node, &s->all)
-	{
+	list_for_each (node, &s->all) {
 		const struct listening *l = container_of(node, struct listening, link);
 
 		if (!is_unix(&l->addr) && addr_port(&l->addr) == addr_port(a))
@@ -186,8 +185,7 @@ bool sockets_open(struct sockets *s, const struct config *c, struct config_error
 {
 	bool is_good = sockets_probe(s, c, errors) && each_missing(s, c, open_one, errors);
 
-	list_for_each_safe(node, next, &s->all)
-	{
+	list_for_each_safe (node, next, &s->all) {
 		struct listening *l = container_of(node, struct listening, link);
 
 		if (l->is_new && !is_good)
@@ -200,8 +198,7 @@ bool sockets_open(struct sockets *s, const struct config *c, struct config_error
 
 void sockets_keep(struct sockets *s, const struct config *c)
 {
-	list_for_each_safe(node, next, &s->all)
-	{
+	list_for_each_safe (node, next, &s->all) {
 		struct listening *l = container_of(node, struct listening, link);
 
 		if (!names(c, &l->addr))

@@ -27,7 +27,7 @@ static void send_all(struct chat *c, struct slice frame)
 {
 	if (frame.len == 0)
 		return;
-	list_for_each(node, &c->seats)
+	list_for_each (node, &c->seats)
 		visitor_send(container_of(node, struct visitor, seat.link), slice_ref(frame));
 	slice_unref(frame);
 }

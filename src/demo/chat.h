@@ -22,20 +22,20 @@ struct servers;
 
 struct chat {
 	struct servers *servers;
-	struct list seats;	/* visitor.seat */
+	struct list seats; /* visitor.seat */
 	unsigned people;
 	uint64_t room; /* at random: numbers of another process's room mean nothing here */
 	uint32_t last_id;
-	uint32_t last_number;	/* of what was said: a client that comes back tells what it has seen by it */
+	uint32_t last_number; /* of what was said: a client that comes back tells what it has seen by it */
 	struct slice history[CHAT_HISTORY]; /* whole frames, a ring by number */
-	struct timer tell;	/* how many are here: once for many who come and go */
+	struct timer tell;		    /* how many are here: once for many who come and go */
 };
 
 /* What the room knows of a visitor. */
 struct chat_seat {
 	struct list link;
 	uint32_t id;
-	uint32_t said;	      /* in the present second */
+	uint32_t said; /* in the present second */
 	uint64_t second;
 	char name[CHAT_NAME_MAX + 1];
 };

@@ -56,8 +56,8 @@ static bool demo_make(struct demo *d, char *error, size_t error_len)
 
 	if (err < 0)
 		return say(error, error_len, "its servers cannot listen", err);
-	d->config_len = snprintf(d->config, sizeof(d->config), config_format, DEMO_PORT, at[0].address, at[1].address,
-				 at[2].address);
+	d->config_len = snprintf(d->config, sizeof(d->config), config_format, DEMO_PORT, at[0].address,
+				 at[1].address, at[2].address);
 	d->tls = certificate_new();
 	if (d->tls == NULL) {
 		snprintf(error, error_len, "its certificate cannot be made");
@@ -92,13 +92,12 @@ void demo_free(struct demo *d)
 
 int demo_print(const struct demo *d, FILE *out)
 {
-	fprintf(out,
-		"\n"
-		"  holdfast " HF_VERSION " demo\n"
-		"\n"
-		"  Open " URL " in two tabs and chat.  (The certificate is self-signed and\n"
-		"  lives as long as this process: the browser will ask.)\n"
-		"\n");
+	fprintf(out, "\n"
+		     "  holdfast " HF_VERSION " demo\n"
+		     "\n"
+		     "  Open " URL " in two tabs and chat.  (The certificate is self-signed and\n"
+		     "  lives as long as this process: the browser will ask.)\n"
+		     "\n");
 	for (size_t i = 0; i < SERVERS_COUNT; i++)
 		fprintf(out, "  endpoint %-6s %s\n", d->servers.at[i].name, d->servers.at[i].address);
 	fprintf(out, "\n  Ctrl-C ends it.\n\n");

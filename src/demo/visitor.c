@@ -234,8 +234,10 @@ struct answer {
 	uint32_t body_len;
 };
 
-#define TEXT_ANSWER(status, text, more) \
-	{ status, text, "text/plain; charset=utf-8", more, text "\n", sizeof(text "\n") - 1 }
+#define TEXT_ANSWER(status, text, more)                                                           \
+	{                                                                                         \
+		status, text, "text/plain; charset=utf-8", more, text "\n", sizeof(text "\n") - 1 \
+	}
 
 static const struct answer not_found = TEXT_ANSWER(404, "Not Found", "");
 static const struct answer not_allowed = TEXT_ANSWER(405, "Method Not Allowed", "allow: GET, HEAD\r\n");
@@ -269,7 +271,8 @@ static bool answer_page(struct visitor *v, bool with_body, bool keep_alive)
 		.status_text = "OK",
 		.type = "text/html; charset=utf-8",
 		.more = "content-security-policy: default-src 'none'; style-src 'unsafe-inline'; "
-			"script-src 'unsafe-inline'; connect-src 'self' wss: ws:; img-src data:; base-uri 'none'; "
+			"script-src 'unsafe-inline'; connect-src 'self' wss: ws:; img-src data:; base-uri "
+			"'none'; "
 			"form-action 'none'; frame-ancestors 'none'\r\n"
 			"x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n",
 		.body = demo_page,
@@ -311,7 +314,8 @@ static bool take_request(struct visitor *v, const struct http_head *h)
 	bool is_head = h->method_id == HTTP_METHOD_HEAD;
 	uint64_t length;
 
-	if ((!is_head && h->method_id != HTTP_METHOD_GET) || http1_request_body(h, &length) != HTTP1_BODY_NONE)
+	if ((!is_head && h->method_id != HTTP_METHOD_GET) ||
+	    http1_request_body(h, &length) != HTTP1_BODY_NONE)
 		return answer(v, &not_allowed, !is_head, false);
 	if (is_path(h, "/ws"))
 		return become_websocket(v, h, VISITOR_CHAT);
@@ -325,7 +329,8 @@ static bool take_request(struct visitor *v, const struct http_head *h)
 /* Answers what is whole, one after the other, as long as the client takes the answers. */
 static bool take_requests(struct visitor *v)
 {
-	static const struct http1_limits limits = { .head_bytes = VISITOR_HEAD_MAX, .field_count = FIELDS_MAX };
+	static const struct http1_limits limits = { .head_bytes = VISITOR_HEAD_MAX,
+						    .field_count = FIELDS_MAX };
 
 	while (v->kind == VISITOR_HTTP && v->head_len > 0 && !duplex_is_full(v->d)) {
 		struct http_field fields[FIELDS_MAX];

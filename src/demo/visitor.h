@@ -27,7 +27,7 @@ struct visitor {
 	struct timer timer;
 	uint64_t heard_ms;
 	bool is_lost; /* does not read: goes at once, when its timer fires */
-	char *head; /* HTTP: what has come and is not answered; NULL: nothing */
+	char *head;   /* HTTP: what has come and is not answered; NULL: nothing */
 	uint32_t head_len;
 	/* WebSocket */
 	struct ws_tracker tracker;

@@ -1,4 +1,5 @@
-/* The access log as web servers have written it for thirty years: CLIENT - - [TIME] "LINE" STATUS BYTES "REFERER" "AGENT".
+/* The access log as web servers have written it for thirty years: CLIENT - - [TIME] "LINE" STATUS BYTES
+ * "REFERER" "AGENT".
  *
  * Parts: up to the line's closing quote; the two fields. */
 #include "base/clock.h"

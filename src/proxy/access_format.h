@@ -1,7 +1,8 @@
-/* Between access_log, which makes and ends entries, and access_json and access_combined, which know what a line looks
- * like.
+/* Between access_log, which makes and ends entries, and access_json and access_combined, which know what a
+ * line looks like.
  *
- * An entry is the text of its line that is known at the start, in parts; what the end adds stands between them. */
+ * An entry is the text of its line that is known at the start, in parts; what the end adds stands between
+ * them. */
 #ifndef PROXY_ACCESS_FORMAT_H
 #define PROXY_ACCESS_FORMAT_H
 
@@ -14,9 +15,11 @@ enum {
 	ACCESS_AGENT_MAX = 1024,
 	ACCESS_TEXT_MAX = 1024,
 	ACCESS_NAME_MAX = 256, /* of what the configuration names */
-	/* An entry's text: a target is visible ASCII and at most doubles, the rest may grow by six (\u001b). */
-	ACCESS_ENTRY_MAX = 2 * ACCESS_PATH_MAX +
-			   6 * (ACCESS_REFERER_MAX + ACCESS_AGENT_MAX + ACCESS_TEXT_MAX + 3 * ACCESS_NAME_MAX) + 2048,
+	/* An entry's text: a target is visible ASCII and at most doubles, the rest may grow by six
+	 * (\u001b). */
+	ACCESS_ENTRY_MAX =
+		2 * ACCESS_PATH_MAX +
+		6 * (ACCESS_REFERER_MAX + ACCESS_AGENT_MAX + ACCESS_TEXT_MAX + 3 * ACCESS_NAME_MAX) + 2048,
 	ACCESS_LINE_MAX = ACCESS_ENTRY_MAX + 2 * 6 * ACCESS_NAME_MAX + 1024
 };
 
@@ -32,7 +35,7 @@ struct access_entry {
 /* What an entry is made of; NULL and 0 is unknown. */
 struct access_start {
 	uint64_t wall_ns;
-	const struct request *r;		  /* NULL: no request */
+	const struct request *r; /* NULL: no request */
 	const struct listener_config *listener;
 	const char *client;
 	size_t client_len;

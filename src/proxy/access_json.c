@@ -7,9 +7,9 @@
 #define PUT(out, literal) str_bytes((out), "" literal, sizeof(literal) - 1)
 
 /* ,"name":"value" of what a peer or a user wrote. */
-#define TEXT(out, name, text, len)            \
-	do {                                  \
-		PUT(out, ",\"" name "\":");   \
+#define TEXT(out, name, text, len)              \
+	do {                                    \
+		PUT(out, ",\"" name "\":");     \
 		str_json((out), (text), (len)); \
 	} while (0)
 
@@ -145,7 +145,10 @@ static void amounts_print(struct str *out, const struct access_end *end)
 static void closing_print(struct str *out, const struct access_end *end)
 {
 	static const char *const sides[] = {
-		[CLOSED_BY_NONE] = "", [CLOSED_BY_CLIENT] = "client", [CLOSED_BY_BACKEND] = "backend", [CLOSED_BY_PROXY] = "proxy",
+		[CLOSED_BY_NONE] = "",
+		[CLOSED_BY_CLIENT] = "client",
+		[CLOSED_BY_BACKEND] = "backend",
+		[CLOSED_BY_PROXY] = "proxy",
 	};
 
 	if (end->is_websocket) {

@@ -48,7 +48,8 @@ static bool is_wanted(const struct log_config *log)
 	return log->access != NULL && is_sampled(log->access);
 }
 
-struct access_entry *access_request(const struct log_config *log, const struct request *r, const char *tls_version)
+struct access_entry *access_request(const struct log_config *log, const struct request *r,
+				    const char *tls_version)
 {
 	struct access_start a = { .r = r, .listener = r->listener, .tls = tls_version };
 

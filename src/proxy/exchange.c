@@ -30,7 +30,7 @@ struct exchange *exchange_new(struct worker *w, const struct exchange_client *op
 	return x;
 }
 
-static void exchange_log(struct exchange *x)
+void exchange_log(struct exchange *x)
 {
 	if (x->log == NULL || x->is_logged)
 		return;

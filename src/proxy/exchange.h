@@ -103,7 +103,9 @@ void exchange_refuse(struct exchange *x, enum reason why);
 void exchange_refuse_with(struct exchange *x, enum reason why, uint16_t status, const struct http_field *own,
 			  uint32_t own_count);
 
-/* Writes the line of the access log (once) and frees.  The handler has let go. */
+/* Writes the line of the access log, once. */
+void exchange_log(struct exchange *x);
+/* Writes the line, if that is still to be done, and frees.  The handler has let go. */
 void exchange_free(struct exchange *x);
 
 #endif

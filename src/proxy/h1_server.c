@@ -392,10 +392,12 @@ static void exchange_done(struct h1_server *c)
 /* What to do once the response is over and the request is not. */
 static void rest_discard(struct h1_server *c)
 {
-	if (c->keep_alive)
-		c->is_discarding = true;
-	else
+	if (!c->keep_alive) {
 		h1_close(c, REASON_NONE);
+		return;
+	}
+	exchange_log(c->x); /* the rest may be long in coming */
+	c->is_discarding = true;
 }
 
 /* One step; the bytes it used.  *goes_on: whether another may follow. */

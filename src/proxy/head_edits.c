@@ -42,7 +42,8 @@ bool head_edits_take(const struct head_edits *e, const struct http_field *f)
 }
 
 /* Runs of lines, as http1_write_forwarded_fields() copies them, with a look at every name. */
-static void forward_by_name(struct str *out, const struct http_head *head, uint64_t leave_out, const struct head_edits *e)
+static void forward_by_name(struct str *out, const struct http_head *head, uint64_t leave_out,
+			    const struct head_edits *e)
 {
 	const char *run = NULL;
 
@@ -63,7 +64,8 @@ static void forward_by_name(struct str *out, const struct http_head *head, uint6
 		str_bytes(out, run, (size_t)(head->fields_end - run));
 }
 
-void head_edits_forward(struct str *out, const struct http_head *head, uint64_t leave_out, const struct head_edits *e)
+void head_edits_forward(struct str *out, const struct http_head *head, uint64_t leave_out,
+			const struct head_edits *e)
 {
 	long len;
 
@@ -73,7 +75,8 @@ void head_edits_forward(struct str *out, const struct http_head *head, uint64_t 
 	}
 	if (out->is_cut)
 		return;
-	len = http1_write_forwarded_fields((uint8_t *)out->at + out->len, out->cap - out->len, head, leave_out | e->ids);
+	len = http1_write_forwarded_fields((uint8_t *)out->at + out->len, out->cap - out->len, head,
+					   leave_out | e->ids);
 	if (len < 0)
 		out->is_cut = true;
 	else

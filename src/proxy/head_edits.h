@@ -1,7 +1,8 @@
 /* What a route's edits do to a head: remove first, then set replaces, then add.
  *
- * Who writes a head leaves out the fields that the edits take away (from those passed on, and from its own), and puts the
- * values of set and add behind.  Framing and handshakes are not theirs to touch: config refuses such names.
+ * Who writes a head leaves out the fields that the edits take away (from those passed on, and from its
+ * own), and puts the values of set and add behind.  Framing and handshakes are not theirs to touch: config
+ * refuses such names.
  * Called by: proxy/head_request, proxy/head_response. */
 #ifndef PROXY_HEAD_EDITS_H
 #define PROXY_HEAD_EDITS_H
@@ -20,10 +21,13 @@ struct head_edits {
 void head_edits_init(struct head_edits *e, const struct header_edits *of);
 /* Do the edits take the field away? */
 bool head_edits_take(const struct head_edits *e, const struct http_field *f);
-/* Appends the fields of `head` that are forwarded (http1_write_forwarded_fields) and that no edit takes away. */
-void head_edits_forward(struct str *out, const struct http_head *head, uint64_t leave_out, const struct head_edits *e);
+/* Appends the fields of `head` that are forwarded (http1_write_forwarded_fields) and that no edit takes
+ * away. */
+void head_edits_forward(struct str *out, const struct http_head *head, uint64_t leave_out,
+			const struct head_edits *e);
 
 /* Appends "name: value" CRLF; a value that may not stand in a field is left out with its line. */
-void head_field_write(struct str *out, const char *name, size_t name_len, const char *value, size_t value_len);
+void head_field_write(struct str *out, const char *name, size_t name_len, const char *value,
+		      size_t value_len);
 
 #endif

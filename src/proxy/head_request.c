@@ -12,9 +12,9 @@
 #define PUT(out, literal) str_bytes((out), "" literal, sizeof(literal) - 1)
 
 /* Written by the proxy itself, whatever the client sent. */
-#define OWN_SET                                                                                                     \
-	(HTTP_BIT(HTTP_HOST) | HTTP_BIT(HTTP_X_FORWARDED_FOR) | HTTP_BIT(HTTP_X_FORWARDED_PROTO) |                  \
-	 HTTP_BIT(HTTP_X_FORWARDED_HOST) | HTTP_BIT(HTTP_X_FORWARDED_PORT) | HTTP_BIT(HTTP_FORWARDED) |             \
+#define OWN_SET                                                                                         \
+	(HTTP_BIT(HTTP_HOST) | HTTP_BIT(HTTP_X_FORWARDED_FOR) | HTTP_BIT(HTTP_X_FORWARDED_PROTO) |      \
+	 HTTP_BIT(HTTP_X_FORWARDED_HOST) | HTTP_BIT(HTTP_X_FORWARDED_PORT) | HTTP_BIT(HTTP_FORWARDED) | \
 	 HTTP_BIT(HTTP_X_REQUEST_ID))
 
 /* What the fields of this file are written from. */
@@ -89,7 +89,8 @@ static void host_print(struct str *out, const struct request *r)
 }
 
 /* What the edits put in Host's place; false where that is nothing, or no authority. */
-static bool host_print_edited(struct str *out, const struct request *r, const struct header_value *values, size_t count)
+static bool host_print_edited(struct str *out, const struct request *r, const struct header_value *values,
+			      size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t start = out->len;
@@ -109,7 +110,8 @@ static bool host_print_edited(struct str *out, const struct request *r, const st
 static void host_write(struct str *out, const struct request *r, const struct header_edits *e)
 {
 	PUT(out, "Host: ");
-	if (!host_print_edited(out, r, e->set, e->set_count) && !host_print_edited(out, r, e->add, e->add_count))
+	if (!host_print_edited(out, r, e->set, e->set_count) &&
+	    !host_print_edited(out, r, e->add, e->add_count))
 		host_print(out, r);
 	PUT(out, "\r\n");
 }
@@ -130,7 +132,8 @@ static void trusted_print(struct str *out, const struct request *r, enum http_id
 }
 
 /* The line that a trusted peer sent, if it sent one. */
-static bool trusted_write(struct str *out, const struct request *r, enum http_id id, const char *name, size_t name_len)
+static bool trusted_write(struct str *out, const struct request *r, enum http_id id, const char *name,
+			  size_t name_len)
 {
 	const struct http_field *f = r->is_trusted ? http_head_find(r->head, id, NULL) : NULL;
 
@@ -235,14 +238,18 @@ static const struct {
 	enum http_id id;
 	void (*write)(struct str *, const struct from *);
 } own_fields[] = {
-	{ HTTP_X_FORWARDED_FOR, write_x_forwarded_for },   { HTTP_X_FORWARDED_PROTO, write_x_forwarded_proto },
-	{ HTTP_X_FORWARDED_HOST, write_x_forwarded_host }, { HTTP_X_FORWARDED_PORT, write_x_forwarded_port },
-	{ HTTP_FORWARDED, write_forwarded },		   { HTTP_X_REQUEST_ID, write_x_request_id },
+	{ HTTP_X_FORWARDED_FOR, write_x_forwarded_for },
+	{ HTTP_X_FORWARDED_PROTO, write_x_forwarded_proto },
+	{ HTTP_X_FORWARDED_HOST, write_x_forwarded_host },
+	{ HTTP_X_FORWARDED_PORT, write_x_forwarded_port },
+	{ HTTP_FORWARDED, write_forwarded },
+	{ HTTP_X_REQUEST_ID, write_x_request_id },
 };
 
 /* ---- edits, handshake ---- */
 
-static void values_write(struct str *out, const struct header_value *values, size_t count, const struct request *r)
+static void values_write(struct str *out, const struct header_value *values, size_t count,
+			 const struct request *r)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t len = strlen(values[i].name);
@@ -275,7 +282,8 @@ static void extensions_write(struct str *out, const struct request *r)
 			PUT(out, ", ");
 		if (!str_reserve(out, f->value_len))
 			return;
-		len = ws_extensions_filter(f->value, f->value_len, keep_deflate, out->at + out->len, f->value_len);
+		len = ws_extensions_filter(f->value, f->value_len, keep_deflate, out->at + out->len,
+					   f->value_len);
 		if (len > 0)
 			out->len += (size_t)len;
 		else
@@ -304,12 +312,13 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 
 long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool is_upgrade)
 {
-	const struct header_edits *edits = &r->route->request_headers;
+	const struct header_edits *edits;
 	struct head_edits e;
 	struct from from;
 	struct str s;
 
 	assert(r->route != NULL);
+	edits = &r->route->request_headers;
 	head_edits_init(&e, edits);
 	from_init(&from, r);
 	str_init(&s, (char *)out, cap);

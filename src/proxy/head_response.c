@@ -16,7 +16,8 @@ static bool is_interim(const struct response_head *h)
 
 /* ---- fields ---- */
 
-/* Of a response without a body the length is that of another one (RFC 9110 8.6), and told; 1xx and 204 have none. */
+/* Of a response without a body the length is that of another one (RFC 9110 8.6), and told; 1xx and 204
+ * have none. */
 static bool length_is_passed(const struct response_head *h)
 {
 	return h->framing == RESPONSE_NO_BODY && h->status >= 200 && h->status != 204;
@@ -106,7 +107,8 @@ static void connection_write(struct str *out, const struct response_head *h)
 
 /* ---- the whole ---- */
 
-long head_response_write(uint8_t *out, size_t cap, const struct response_head *h, const struct response_edits *e)
+long head_response_write(uint8_t *out, size_t cap, const struct response_head *h,
+			 const struct response_edits *e)
 {
 	bool interim = is_interim(h);
 	bool is_edited = !interim && e != NULL && e->edits != NULL;

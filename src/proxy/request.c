@@ -9,7 +9,8 @@
 
 /* ---- addresses ---- */
 
-/* The text that comes into logs and fields.  IPv4 is nearly every one, and the C library prints it by printf. */
+/* The text that comes into logs and fields.  IPv4 is nearly every one, and the C library prints it by
+ * printf. */
 static size_t host_print(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	uint32_t ip;
@@ -41,11 +42,12 @@ static bool peer_is_trusted(const struct request *r)
 
 static bool is_address_char(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' || c == ':' ||
-	       c == '[' || c == ']';
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
+	       c == ':' || c == '[' || c == ']';
 }
 
-/* One element of X-Forwarded-For: an address, some with a port: 10.0.0.1, 10.0.0.1:80, ::1, [::1], [::1]:80. */
+/* One element of X-Forwarded-For: an address, some with a port: 10.0.0.1, 10.0.0.1:80, ::1, [::1],
+ * [::1]:80. */
 static bool element_parse(const char *text, size_t len, struct addr *out)
 {
 	char copy[64];
@@ -93,8 +95,8 @@ static bool list_take_last(const char *list, size_t *len, const char **element, 
 	return end > start;
 }
 
-/* Walks X-Forwarded-For from the right: each address was said by the one behind it, so the first that is not trusted is
- * the client; so is the last good one before what is no address. */
+/* Walks X-Forwarded-For from the right: each address was said by the one behind it, so the first that is
+ * not trusted is the client; so is the last good one before what is no address. */
 static void client_walk(const struct request *r, struct addr *client)
 {
 	const struct http_head *head = r->head;
@@ -223,7 +225,8 @@ enum reason request_prepare(struct request *r, char *scratch, size_t cap)
 
 const char *request_scheme(const struct request *r)
 {
-	const struct http_field *f = r->is_trusted ? http_head_find(r->head, HTTP_X_FORWARDED_PROTO, NULL) : NULL;
+	const struct http_field *f =
+		r->is_trusted ? http_head_find(r->head, HTTP_X_FORWARDED_PROTO, NULL) : NULL;
 
 	if (f != NULL && http_text_is_literal(f->value, f->value_len, "https"))
 		return "https";

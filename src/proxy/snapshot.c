@@ -9,8 +9,8 @@
 
 #define FAULT_MAX 640
 
-static void add_error(struct config_errors *errors, const struct config *config, const char *kind, const char *name,
-		      const char *fault)
+static void add_error(struct config_errors *errors, const struct config *config, const char *kind,
+		      const char *name, const char *fault)
 {
 	config_errors_add(errors, config->file, 0, 0, false, "%s \"%s\": %s", kind, name, fault);
 }
@@ -33,7 +33,8 @@ static size_t alpn_of(const struct listener_config *l, const char **names)
 	return count;
 }
 
-static void server_options(struct tls_server_options *o, const struct listener_tls *t, struct tls_tickets *tickets)
+static void server_options(struct tls_server_options *o, const struct listener_tls *t,
+			   struct tls_tickets *tickets)
 {
 	static const enum tls_client_auth auth[] = {
 		[CLIENT_AUTH_OFF] = TLS_CLIENT_AUTH_OFF,
@@ -63,7 +64,8 @@ static void add_certificate_errors(const struct config *config, const struct lis
 	char fault[FAULT_MAX];
 
 	for (size_t i = 0; i < l->tls->certificates_count; i++) {
-		const struct tls_server_options alone = { .certificates = &files[i], .certificates_count = 1 };
+		const struct tls_server_options alone = { .certificates = &files[i],
+							  .certificates_count = 1 };
 		struct tls_context *c = tls_context_new_server(&alone, fault, sizeof(fault), NULL);
 
 		if (c == NULL)
@@ -72,13 +74,14 @@ static void add_certificate_errors(const struct config *config, const struct lis
 	}
 }
 
-static void warn_of_expiry(const struct config *config, const struct listener_config *l, const struct tls_context *c,
-			   struct config_errors *errors)
+static void warn_of_expiry(const struct config *config, const struct listener_config *l,
+			   const struct tls_context *c, struct config_errors *errors)
 {
 	int64_t expiry_s = tls_context_expiry(c);
 
 	if (expiry_s != 0 && expiry_s <= (int64_t)time(NULL))
-		config_errors_add(errors, config->file, 0, 0, true, "listener \"%s\": a certificate has expired", l->name);
+		config_errors_add(errors, config->file, 0, 0, true,
+				  "listener \"%s\": a certificate has expired", l->name);
 }
 
 static struct tls_context *server_context(const struct config *config, const struct listener_config *l,
@@ -95,7 +98,8 @@ static struct tls_context *server_context(const struct config *config, const str
 		add_no_memory(errors, config);
 	} else {
 		for (size_t i = 0; i < t->certificates_count; i++)
-			files[i] = (struct tls_certificate_files){ t->certificates[i].cert, t->certificates[i].key };
+			files[i] = (struct tls_certificate_files){ t->certificates[i].cert,
+								   t->certificates[i].key };
 		o.alpn_count = alpn_of(l, alpn);
 		o.alpn = alpn;
 		server_options(&o, t, tickets);
@@ -112,7 +116,8 @@ static struct tls_context *server_context(const struct config *config, const str
 	return c;
 }
 
-static void make_listeners(struct snapshot *s, const struct snapshot_sources *sources, struct config_errors *errors)
+static void make_listeners(struct snapshot *s, const struct snapshot_sources *sources,
+			   struct config_errors *errors)
 {
 	const struct config *config = s->config;
 

@@ -1,7 +1,7 @@
 #include "proxy/template.h"
 
-/* Hosts and targets are checked when they are parsed; what is looked at here are the parts that a longer life of the
- * code might fill from elsewhere. */
+/* Hosts and targets are checked when they are parsed; what is looked at here are the parts that a longer
+ * life of the code might fill from elsewhere. */
 static void said_print(struct str *out, const char *text, size_t len)
 {
 	if (text != NULL && http_text_is_field_value(text, len))

@@ -21,6 +21,7 @@ struct ws_side {
 	uint64_t messages;
 	bool is_muted; /* a Close has gone to the other side for it: what it still sends is dropped */
 	bool is_closed; /* it has sent a Close */
+	bool is_within; /* what has been passed on from it ends within a frame */
 };
 
 struct ws_relay {
@@ -133,11 +134,10 @@ static const char *close_text(enum reason why, char *out, size_t cap)
 	return out;
 }
 
-/* A frame may be put between what has gone to this side.  Its peer's tracker tells, and what was kept back of a header
- * has not gone. */
+/* May a frame be put behind what has gone to this side? */
 static bool may_inject(const struct ws_relay *r, int to)
 {
-	return !r->sides[!to].tracker.in_frame;
+	return !r->sides[!to].is_within;
 }
 
 static void close_inject(struct ws_relay *r, int to, uint16_t code, const char *text)
@@ -362,10 +362,15 @@ static bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 		memcpy(held, s->tracker.held, held_len);
 	error = ws_tracker_feed(&s->tracker, &limits, in.at, in.len, &sum);
 	kept = s->tracker.in_frame ? 0 : ws_tracker_held_len(&s->tracker);
-	if (error != 0) /* nothing of the frame that is wrong, be it that its header began in an earlier run */
+	if (error != 0) { /* nothing of the frame that is wrong, be it that its header began in an earlier run */
 		kept = sum.used_len == 0 ? held_len : 0;
-	else if (is_closing_gently(r) && sum.boundary != WS_NO_BOUNDARY && sum.boundary < sum.used_len)
+		s->is_within = s->is_within && sum.boundary == WS_NO_BOUNDARY;
+	} else if (is_closing_gently(r) && sum.boundary != WS_NO_BOUNDARY) {
 		kept = sum.used_len - sum.boundary; /* here the proxy's Close will stand */
+		s->is_within = false;
+	} else {
+		s->is_within = s->tracker.in_frame;
+	}
 	pass(r, from, in, held, held_len, sum.used_len, kept);
 	count(r, from, &sum, sum.used_len);
 	if (error != 0) {

@@ -20,7 +20,8 @@ static struct config *config_with(const char *binds)
 	struct config_errors errors;
 	struct config *c;
 	int len = snprintf(text, sizeof(text),
-			   "listeners: [{ name: web, bind: [%s], routes: [{ respond: { status: 200 } }] }]\n", binds);
+			   "listeners: [{ name: web, bind: [%s], routes: [{ respond: { status: 200 } }] }]\n",
+			   binds);
 
 	config_errors_init(&errors);
 	c = config_load_bytes("test", text, (size_t)len, &errors);
@@ -159,7 +160,8 @@ static void an_address_in_use_leaves_everything_as_it_was(void **state)
 	socket_local(other, &a);
 	taken = addr_port(&a);
 	before = config_with(bind_text(text, sizeof(text), "127.0.0.1", mine));
-	snprintf(text, sizeof(text), "\"127.0.0.1:%u\", \"127.0.0.1:%u\", \"127.0.0.1:%u\"", fresh, taken, mine);
+	snprintf(text, sizeof(text), "\"127.0.0.1:%u\", \"127.0.0.1:%u\", \"127.0.0.1:%u\"", fresh, taken,
+		 mine);
 	after = config_with(text);
 	sockets_init(&s, WORKERS);
 	assert_true(open_all(&s, before, NULL));

@@ -52,7 +52,8 @@ static void accept_in_several_fields_is_one_list(void **state)
 
 	(void)state;
 	setup_config(&s, "{cluster: c}", "");
-	assert_int_equal(setup_get(&s, "/", "Accept: text/html;q=0.5\r\nAccept: application/json\r\n"), REASON_NONE);
+	assert_int_equal(setup_get(&s, "/", "Accept: text/html;q=0.5\r\nAccept: application/json\r\n"),
+			 REASON_NONE);
 	error_page_make(&page, REASON_NO_ROUTE, 0, &s.head);
 	assert_string_equal(page.type, "application/json");
 	assert_int_equal(setup_get(&s, "/", ""), REASON_NONE);

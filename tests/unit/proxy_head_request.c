@@ -24,9 +24,10 @@ static char *head_of(struct setup *s, bool is_upgrade)
 }
 
 /* What is added for a plain request to localhost from 192.0.2.7. */
-#define ADDED                                                                                       \
-	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost\r\n" \
-	"X-Forwarded-Port: 8080\r\nForwarded: for=192.0.2.7;proto=http;host=localhost\r\nX-Request-Id: ID\r\n"
+#define ADDED                                                                                            \
+	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost\r\n"       \
+	"X-Forwarded-Port: 8080\r\nForwarded: for=192.0.2.7;proto=http;host=localhost\r\nX-Request-Id: " \
+	"ID\r\n"
 
 static const struct {
 	const char *name;
@@ -41,34 +42,46 @@ static const struct {
 	{ "fields stay as they are and where they are", NULL, NULL, false, "",
 	  GET "Accept:*/*\r\nCookie: a=1; b=2\r\nX-Twice: 1\r\nX-Empty:\r\nx-twice:  2 \r\n",
 	  GET "Accept:*/*\r\nCookie: a=1; b=2\r\nX-Twice: 1\r\nX-Empty:\r\nx-twice:  2 \r\n" ADDED },
-	{ "the target stays as it is", NULL, NULL, false, "", "GET /a/./b/../%7e%2F?x=%20&y=;z HTTP/1.1\r\nHost: localhost\r\n",
+	{ "the target stays as it is", NULL, NULL, false, "",
+	  "GET /a/./b/../%7e%2F?x=%20&y=;z HTTP/1.1\r\nHost: localhost\r\n",
 	  "GET /a/./b/../%7e%2F?x=%20&y=;z HTTP/1.1\r\nHost: localhost\r\n" ADDED },
 	{ "an empty query stays", NULL, NULL, false, "", "M-SEARCH /? HTTP/1.1\r\nHost: localhost\r\n",
 	  "M-SEARCH /? HTTP/1.1\r\nHost: localhost\r\n" ADDED },
 	{ "an absolute target names the host", NULL, NULL, false, "",
 	  "GET http://inside.example:81?q HTTP/1.1\r\nX-A: b\r\nHost: outside\r\n",
-	  "GET /?q HTTP/1.1\r\nHost: inside.example:81\r\nX-A: b\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+	  "GET /?q HTTP/1.1\r\nHost: inside.example:81\r\nX-A: b\r\nX-Forwarded-For: "
+	  "192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
 	  "X-Forwarded-Host: inside.example:81\r\nX-Forwarded-Port: 8080\r\n"
 	  "Forwarded: for=192.0.2.7;proto=http;host=\"inside.example:81\"\r\nX-Request-Id: ID\r\n" },
 	{ "fields of the hop stay here", NULL, NULL, false, "",
-	  GET "Connection: keep-alive, X-Named\r\nConnection: x-other\r\nKeep-Alive: 5\r\nX-Named: 1\r\nX-Kept: 1\r\nX-Other: 1\r\n"
-	      "TE: gzip\r\nProxy-Authorization: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\nProxy-Connection: close\r\n",
+	  GET "Connection: keep-alive, X-Named\r\nConnection: x-other\r\nKeep-Alive: 5\r\nX-Named: "
+	      "1\r\nX-Kept: 1\r\nX-Other: 1\r\n"
+	      "TE: gzip\r\nProxy-Authorization: x\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+	      "AAMA\r\nProxy-Connection: close\r\n",
 	  GET "X-Kept: 1\r\n" ADDED },
 	{ "Connection cannot name away what matters", NULL, NULL, false, "",
-	  GET "Connection: close, Host, Content-Length, X-Forwarded-For, Forwarded, X-Request-Id\r\nContent-Length: 5\r\n",
+	  GET "Connection: close, Host, Content-Length, X-Forwarded-For, Forwarded, "
+	      "X-Request-Id\r\nContent-Length: 5\r\n",
 	  GET "Content-Length: 5\r\n" ADDED },
 	{ "claims of anybody are not believed", NULL, NULL, false, "",
-	  GET "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\n"
-	      "X-Forwarded-Port: 666\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n",
+	  GET
+	  "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: "
+	  "gopher\r\nX-Forwarded-Host: evil\r\n"
+	  "X-Forwarded-Port: 666\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n",
 	  GET ADDED },
 	{ "claims of a trusted peer are extended", "10.0.0.1:1", NULL, false, "",
-	  GET "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 10.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: front\r\n"
-	      "X-Forwarded-Port: 443\r\nForwarded: for=6.6.6.6;proto=https\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n",
-	  GET "X-Real-IP: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6, 10.9.9.9, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n"
-	      "X-Forwarded-Host: front\r\nX-Forwarded-Port: 443\r\n"
-	      "Forwarded: for=6.6.6.6;proto=https, for=10.0.0.1;proto=http;host=localhost\r\nX-Request-Id: ID\r\n" },
+	  GET "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 10.9.9.9\r\nX-Forwarded-Proto: "
+	      "https\r\nX-Forwarded-Host: front\r\n"
+	      "X-Forwarded-Port: 443\r\nForwarded: for=6.6.6.6;proto=https\r\nX-Real-IP: "
+	      "6.6.6.6\r\nX-Request-Id: mine\r\n",
+	  GET
+	  "X-Real-IP: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6, 10.9.9.9, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n"
+	  "X-Forwarded-Host: front\r\nX-Forwarded-Port: 443\r\n"
+	  "Forwarded: for=6.6.6.6;proto=https, for=10.0.0.1;proto=http;host=localhost\r\nX-Request-Id: "
+	  "ID\r\n" },
 	{ "a trusted peer that says nothing", "10.0.0.1:1", NULL, true, "", GET "X-Forwarded-For:\r\n",
-	  GET "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: localhost\r\nX-Forwarded-Port: 8080\r\n"
+	  GET "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "
+	      "localhost\r\nX-Forwarded-Port: 8080\r\n"
 	      "Forwarded: for=10.0.0.1;proto=https;host=localhost\r\nX-Request-Id: ID\r\n" },
 	{ "IPv6", "[2001:db8::7]:1", "[::1]:443", true, "", "GET / HTTP/1.1\r\nHost: [::1]\r\n",
 	  "GET / HTTP/1.1\r\nHost: [::1]\r\nX-Forwarded-For: 2001:db8::7\r\nX-Forwarded-Proto: https\r\n"
@@ -77,29 +90,37 @@ static const struct {
 	{ "a UNIX socket", "unix:/run/a", "unix:/run/b", false, "", GET,
 	  GET "X-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost\r\n"
 	      "Forwarded: for=unknown;proto=http;host=localhost\r\nX-Request-Id: ID\r\n" },
-	{ "a trusted UNIX socket", "unix:/run/a", "unix:/run/b", false, "", GET "X-Forwarded-For: 6.6.6.6\r\n",
+	{ "a trusted UNIX socket", "unix:/run/a", "unix:/run/b", false, "",
+	  GET "X-Forwarded-For: 6.6.6.6\r\n",
 	  GET "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost\r\n"
 	      "Forwarded: for=unknown;proto=http;host=localhost\r\nX-Request-Id: ID\r\n" },
 	{ "HTTP/1.0 without Host", NULL, NULL, false, "", "GET / HTTP/1.0\r\nExpect: 100-continue\r\n",
-	  "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+	  "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: "
+	  "http\r\n"
 	  "X-Forwarded-Port: 8080\r\nForwarded: for=192.0.2.7;proto=http\r\nX-Request-Id: ID\r\n" },
 	{ "HTTP/1.0 without Host at a UNIX socket", NULL, "unix:/run/b", false, "", "GET / HTTP/1.0\r\n",
 	  "GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
 	  "Forwarded: for=192.0.2.7;proto=http\r\nX-Request-Id: ID\r\n" },
-	{ "a body of a length", NULL, NULL, false, "", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 005\r\n",
+	{ "a body of a length", NULL, NULL, false, "",
+	  "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 005\r\n",
 	  "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 005\r\n" ADDED },
 	{ "a body in chunks", NULL, NULL, false, "",
-	  "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: CHUNKED\r\nTrailer: X-Sum\r\nExpect: 100-continue\r\n",
+	  "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: CHUNKED\r\nTrailer: X-Sum\r\nExpect: "
+	  "100-continue\r\n",
 	  "POST / HTTP/1.1\r\nHost: localhost\r\nTrailer: X-Sum\r\nExpect: 100-continue\r\n" ADDED
 	  "Transfer-Encoding: chunked\r\n" },
 	{ "OPTIONS *", NULL, NULL, false, ", path: \"= *\"", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n",
 	  "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n" ADDED },
 	{ "rewritten", NULL, NULL, false, ", rewrite: {path: /api, to: /v2}",
-	  "GET /api/x?y=1 HTTP/1.1\r\nHost: localhost\r\n", "GET /v2/x?y=1 HTTP/1.1\r\nHost: localhost\r\n" ADDED },
+	  "GET /api/x?y=1 HTTP/1.1\r\nHost: localhost\r\n",
+	  "GET /v2/x?y=1 HTTP/1.1\r\nHost: localhost\r\n" ADDED },
 	{ "set, added, removed", NULL, NULL, false,
-	  ", request_headers: {set: {X-Set: new, X-Who: $remote_addr}, add: {X-Add: second}, remove: [X-Remove, Cookie]}",
-	  GET "X-Set: old\r\nX-A: 1\r\nx-set: older\r\nX-Add: first\r\nx-remove: 1\r\nCookie: a=b\r\nX-B: 1\r\n",
-	  GET "X-A: 1\r\nX-Add: first\r\nX-B: 1\r\n" ADDED "X-Set: new\r\nX-Who: 192.0.2.7\r\nX-Add: second\r\n" },
+	  ", request_headers: {set: {X-Set: new, X-Who: $remote_addr}, add: {X-Add: second}, remove: "
+	  "[X-Remove, Cookie]}",
+	  GET
+	  "X-Set: old\r\nX-A: 1\r\nx-set: older\r\nX-Add: first\r\nx-remove: 1\r\nCookie: a=b\r\nX-B: 1\r\n",
+	  GET "X-A: 1\r\nX-Add: first\r\nX-B: 1\r\n" ADDED
+	      "X-Set: new\r\nX-Who: 192.0.2.7\r\nX-Add: second\r\n" },
 	{ "edits of known names", NULL, NULL, false,
 	  ", request_headers: {set: {user-agent: me}, add: {Cookie: c=d}, remove: [Authorization]}",
 	  GET "User-Agent: x\r\nX-A: 1\r\nAuthorization: x\r\nCookie: a=b\r\nuser-agent: y\r\n",
@@ -111,7 +132,8 @@ static const struct {
 	{ "edits win over what the proxy adds", NULL, NULL, false,
 	  ", request_headers: {set: {X-Forwarded-For: $remote_addr, x-request-id: \"1\"}, "
 	  "remove: [Forwarded, X-Forwarded-Host, X-Forwarded-Port, X-Forwarded-Proto]}",
-	  GET "Forwarded: x\r\nX-Forwarded-For: x\r\n", GET "X-Forwarded-For: 192.0.2.7\r\nx-request-id: 1\r\n" },
+	  GET "Forwarded: x\r\nX-Forwarded-For: x\r\n",
+	  GET "X-Forwarded-For: 192.0.2.7\r\nx-request-id: 1\r\n" },
 	{ "Host is set", NULL, NULL, false, ", request_headers: {set: {host: backend.internal:81}}", GET,
 	  "GET / HTTP/1.1\r\nHost: backend.internal:81\r\n" ADDED },
 	{ "a Host that is added replaces", NULL, NULL, false, ", request_headers: {add: {Host: b}}", GET,
@@ -145,7 +167,7 @@ static void backend_reads(void **state)
 	}
 }
 
-#define HANDSHAKE                                                                                            \
+#define HANDSHAKE                                                                                    \
 	GET "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n" \
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define SENT GET "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -162,7 +184,8 @@ static const struct {
 	{ "", "Sec-WebSocket-Extensions: x-secret, permessage-deflate\r\n",
 	  "Sec-WebSocket-Extensions: permessage-deflate\r\n" },
 	{ "",
-	  "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nSec-WebSocket-Extensions: x-secret\r\n"
+	  "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nSec-WebSocket-Extensions: "
+	  "x-secret\r\n"
 	  "Sec-WebSocket-Extensions: permessage-deflate\r\n",
 	  "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, permessage-deflate\r\n" },
 	{ "", "Sec-WebSocket-Extensions: x-secret\r\n", "" },
@@ -197,12 +220,16 @@ static void head_fits_or_is_refused(void **state)
 	long whole;
 
 	(void)state;
-	setup_config(&s, "{cluster: c, request_headers: {set: {X-Set: a, Host: b}, remove: [X-R]}, "
-			 "rewrite: {path: /a, to: /b}}", TRUSTED);
+	setup_config(&s,
+		     "{cluster: c, request_headers: {set: {X-Set: a, Host: b}, remove: [X-R]}, "
+		     "rewrite: {path: /a, to: /b}}",
+		     TRUSTED);
 	assert_int_equal(addr_parse(&s.peer, "10.0.0.1:1"), 0);
-	assert_int_equal(setup_request(&s, "GET /a/b?c HTTP/1.1\r\nHost: localhost\r\nX-R: 1\r\nX-Forwarded-For: 6.6.6.6\r\n"
-					   "Forwarded: for=x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
-			 REASON_NONE);
+	assert_int_equal(
+		setup_request(
+			&s, "GET /a/b?c HTTP/1.1\r\nHost: localhost\r\nX-R: 1\r\nX-Forwarded-For: 6.6.6.6\r\n"
+			    "Forwarded: for=x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+		REASON_NONE);
 	whole = head_request_write(out, sizeof(out), &s.r, true);
 	assert_true(whole > 0);
 	for (long cap = 0; cap < whole; cap++)

@@ -44,8 +44,8 @@ static const struct {
 	{ "10.0.0.1:1", "X-Forwarded-For: :\r\n", "10.0.0.1", true },
 	{ "10.0.0.1:1", "X-Forwarded-For: unix:/run/x\r\n", "10.0.0.1", true },
 	{ "10.0.0.1:1", "X-Forwarded-For: \"6.6.6.6\"\r\n", "10.0.0.1", true },
-	{ "10.0.0.1:1", "X-Forwarded-For: 1111111111111111111111111111111111111111111111111111111111111\r\n", "10.0.0.1",
-	  true },
+	{ "10.0.0.1:1", "X-Forwarded-For: 1111111111111111111111111111111111111111111111111111111111111\r\n",
+	  "10.0.0.1", true },
 	{ "[fd00::9]:1", "X-Forwarded-For: 6.6.6.6\r\n", "6.6.6.6", true },
 	{ "unix:/run/front", "X-Forwarded-For: 6.6.6.6\r\n", "6.6.6.6", true },
 	{ "unix:/run/front", "", "unix:", true },
@@ -158,7 +158,8 @@ static void path_has_one_reading_or_none(void **state)
 
 		if (why != (paths[i].want == NULL ? REASON_BAD_REQUEST : REASON_NONE))
 			fail_msg("%s: %s", paths[i].target, reason_of(why)->word);
-		assert_bytes(paths[i].target, s.r.path, s.r.path_len, paths[i].want == NULL ? "" : paths[i].want);
+		assert_bytes(paths[i].target, s.r.path, s.r.path_len,
+			     paths[i].want == NULL ? "" : paths[i].want);
 		assert_string_equal(s.r.client, "192.0.2.7"); /* the log wants it of a refused request, too */
 	}
 	setup_done(&s);

@@ -19,7 +19,8 @@ static void ask(const char *routes, const struct question *q, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		enum reason why;
 
-		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\n%s\r\n", q[i].head, q[i].host, q[i].lines);
+		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\n%s\r\n", q[i].head, q[i].host,
+			 q[i].lines);
 		why = setup_request(&s, text);
 		if (why != (q[i].want == NULL ? REASON_NO_ROUTE : REASON_NONE))
 			fail_msg("%s: %s", text, reason_of(why)->word);
@@ -34,57 +35,77 @@ static void ask(const char *routes, const struct question *q, size_t count)
 static void routes_by_host(void **state)
 {
 	static const struct question q[] = {
-		{ "GET /", "chat.example.com", "", "exact" },	{ "GET /", "CHAT.Example.com", "", "exact" },
-		{ "GET /", "chat.example.com:8443", "", "exact" }, { "GET /", "chat.example.com.", "", "exact" },
-		{ "GET /", "x.example.com", "", "wild" },	{ "GET /", "x.y.example.com", "", "wild" },
-		{ "GET /", "example.com", "", NULL },		{ "GET /", "notexample.com", "", NULL },
-		{ "GET /", "eu-12.test", "", "regex" },		{ "GET /", "eu-x.test", "", NULL },
-		{ "GET /", "a.test", "", "list" },		{ "GET /", "x.b.test", "", "list" },
-		{ "GET /", "b.test", "", NULL },		{ "GET /", "[::1]:80", "", "ip6" },
-		{ "GET http://a.test/", "other", "", "list" },	{ "GET /", "other", "", NULL },
+		{ "GET /", "chat.example.com", "", "exact" },
+		{ "GET /", "CHAT.Example.com", "", "exact" },
+		{ "GET /", "chat.example.com:8443", "", "exact" },
+		{ "GET /", "chat.example.com.", "", "exact" },
+		{ "GET /", "x.example.com", "", "wild" },
+		{ "GET /", "x.y.example.com", "", "wild" },
+		{ "GET /", "example.com", "", NULL },
+		{ "GET /", "notexample.com", "", NULL },
+		{ "GET /", "eu-12.test", "", "regex" },
+		{ "GET /", "eu-x.test", "", NULL },
+		{ "GET /", "a.test", "", "list" },
+		{ "GET /", "x.b.test", "", "list" },
+		{ "GET /", "b.test", "", NULL },
+		{ "GET /", "[::1]:80", "", "ip6" },
+		{ "GET http://a.test/", "other", "", "list" },
+		{ "GET /", "other", "", NULL },
 	};
 
 	(void)state;
-	ask(R("exact", ", host: chat.example.com") "," R("wild", ", host: \"*.example.com\"") ","
-	    R("regex", ", host: '~ ^eu-\\d+\\.test$'") "," R("list", ", host: [a.test, \"*.b.test\"]") ","
-	    R("ip6", ", host: \"[::1]\""), q, ARRAY_LEN(q));
+	ask(R("exact", ", host: chat.example.com") "," R("wild", ", host: \"*.example.com\"") "," R(
+		    "regex",
+		    ", host: '~ ^eu-\\d+\\.test$'") "," R("list",
+							  ", host: [a.test, \"*.b.test\"]") "," R("ip6",
+												  ", host: "
+												  "\"[::1]"
+												  "\""),
+	    q, ARRAY_LEN(q));
 }
 
 static void routes_by_path(void **state)
 {
 	static const struct question q[] = {
-		{ "GET /ws", "x", "", "exact" },	  { "GET /ws?x=1", "x", "", "exact" },
-		{ "GET /ws/", "x", "", "prefix" },	  { "GET /ws/a", "x", "", "prefix" },
-		{ "GET /wsx", "x", "", NULL },		  { "GET /WS", "x", "", NULL },
-		{ "GET /ws/deep", "x", "", "deep" },	  { "GET /ws/deep/er", "x", "", "deep" },
-		{ "GET /ws/deeper", "x", "", "prefix" },  { "GET /dir/x", "x", "", "slash" },
-		{ "GET /dirx", "x", "", NULL },		  { "GET /v12/a.js", "x", "", "regex" },
-		{ "GET /v/a.js", "x", "", NULL },	  { "GET /", "x", "", NULL },
-		{ "GET /x/../%77s", "x", "", "exact" },	  { "GET /ws%2fa", "x", "", NULL },
-		{ "OPTIONS *", "x", "", "server" },	  { "GET /*", "x", "", NULL },
+		{ "GET /ws", "x", "", "exact" },	 { "GET /ws?x=1", "x", "", "exact" },
+		{ "GET /ws/", "x", "", "prefix" },	 { "GET /ws/a", "x", "", "prefix" },
+		{ "GET /wsx", "x", "", NULL },		 { "GET /WS", "x", "", NULL },
+		{ "GET /ws/deep", "x", "", "deep" },	 { "GET /ws/deep/er", "x", "", "deep" },
+		{ "GET /ws/deeper", "x", "", "prefix" }, { "GET /dir/x", "x", "", "slash" },
+		{ "GET /dirx", "x", "", NULL },		 { "GET /v12/a.js", "x", "", "regex" },
+		{ "GET /v/a.js", "x", "", NULL },	 { "GET /", "x", "", NULL },
+		{ "GET /x/../%77s", "x", "", "exact" },	 { "GET /ws%2fa", "x", "", NULL },
+		{ "OPTIONS *", "x", "", "server" },	 { "GET /*", "x", "", NULL },
 	};
 
 	(void)state;
-	ask(R("exact", ", path: \"= /ws\"") "," R("deep", ", path: /ws/deep") "," R("prefix", ", path: /ws") ","
-	    R("slash", ", path: /dir/") "," R("regex", ", path: '~ ^/v(\\d+)/.*\\.js$'") "," R("server", ", path: \"= *\""),
+	ask(R("exact", ", path: \"= /ws\"") "," R("deep", ", path: /ws/deep") "," R(
+		    "prefix",
+		    ", path: /ws") "," R("slash",
+					 ", path: /dir/") "," R("regex",
+								", path: '~ ^/v(\\d+)/.*\\.js$'") "," R("serv"
+													"er",
+													", "
+													"path"
+													": "
+													"\"= "
+													"*"
+													"\""),
 	    q, ARRAY_LEN(q));
 }
 
 static void routes_by_method(void **state)
 {
 	static const struct question q[] = {
-		{ "GET /", "x", "", "read" },
-		{ "HEAD /", "x", "", "read" },
-		{ "POST /", "x", "", "write" },
-		{ "PURGE /", "x", "", "odd" },
-		{ "DELETE /", "x", "", NULL },
-		{ "get /", "x", "", NULL },
+		{ "GET /", "x", "", "read" },  { "HEAD /", "x", "", "read" }, { "POST /", "x", "", "write" },
+		{ "PURGE /", "x", "", "odd" }, { "DELETE /", "x", "", NULL }, { "get /", "x", "", NULL },
 		{ "GETX /", "x", "", NULL },
 	};
 
 	(void)state;
-	ask(R("read", ", methods: [GET, HEAD]") "," R("write", ", methods: POST") "," R("odd", ", methods: [PURGE]"), q,
-	    ARRAY_LEN(q));
+	ask(R("read", ", methods: [GET, HEAD]") "," R("write", ", methods: POST") "," R("odd",
+											", methods: [PURGE]"),
+	    q, ARRAY_LEN(q));
 }
 
 static void routes_by_header(void **state)
@@ -103,27 +124,32 @@ static void routes_by_header(void **state)
 	};
 
 	(void)state;
-	ask(R("both", ", headers: {X-Beta: \"1\", X-Gamma: \"~ ^g.*a$\"}") ","
-	    R("one", ", headers: {x-beta: \"1\"}") "," R("empty", ", headers: {X-Empty: \"\"}") ","
-	    R("known", ", headers: {user-agent: \"~ ^curl\"}"), q, ARRAY_LEN(q));
+	ask(R("both", ", headers: {X-Beta: \"1\", X-Gamma: \"~ ^g.*a$\"}") "," R(
+		    "one",
+		    ", headers: {x-beta: "
+		    "\"1\"}") "," R("empty", ", headers: {X-Empty: \"\"}") "," R("known",
+										 ", headers: {user-agent: "
+										 "\"~ ^curl\"}"),
+	    q, ARRAY_LEN(q));
 }
 
 static void routes_by_query(void **state)
 {
 	static const struct question q[] = {
-		{ "GET /?v=2", "x", "", "two" },	 { "GET /?x=1&v=2&y", "x", "", "two" },
-		{ "GET /?v=1&v=2", "x", "", "two" },	 { "GET /?v=22", "x", "", NULL },
-		{ "GET /?v", "x", "", NULL },		 { "GET /?v=%zz", "x", "", NULL },
-		{ "GET /?v=%32", "x", "", "two" },	 { "GET /?n=123", "x", "", "digits" },
-		{ "GET /?n=a", "x", "", NULL },		 { "GET /?name=a%20b", "x", "", "space" },
-		{ "GET /?name=a+b", "x", "", "space" },	 { "GET /?%76=2", "x", "", "two" },
-		{ "GET /v=2", "x", "", NULL },		 { "GET /?", "x", "", NULL },
-		{ "GET /?empty", "x", "", "empty" },	 { "GET /?empty=&v=3", "x", "", "empty" },
+		{ "GET /?v=2", "x", "", "two" },	{ "GET /?x=1&v=2&y", "x", "", "two" },
+		{ "GET /?v=1&v=2", "x", "", "two" },	{ "GET /?v=22", "x", "", NULL },
+		{ "GET /?v", "x", "", NULL },		{ "GET /?v=%zz", "x", "", NULL },
+		{ "GET /?v=%32", "x", "", "two" },	{ "GET /?n=123", "x", "", "digits" },
+		{ "GET /?n=a", "x", "", NULL },		{ "GET /?name=a%20b", "x", "", "space" },
+		{ "GET /?name=a+b", "x", "", "space" }, { "GET /?%76=2", "x", "", "two" },
+		{ "GET /v=2", "x", "", NULL },		{ "GET /?", "x", "", NULL },
+		{ "GET /?empty", "x", "", "empty" },	{ "GET /?empty=&v=3", "x", "", "empty" },
 	};
 
 	(void)state;
-	ask(R("two", ", query: {v: \"2\"}") "," R("digits", ", query: {n: '~ ^\\d+$'}") ","
-	    R("space", ", query: {name: \"a b\"}") "," R("empty", ", query: {empty: \"\"}"), q, ARRAY_LEN(q));
+	ask(R("two", ", query: {v: \"2\"}") "," R("digits", ", query: {n: '~ ^\\d+$'}") "," R(
+		    "space", ", query: {name: \"a b\"}") "," R("empty", ", query: {empty: \"\"}"),
+	    q, ARRAY_LEN(q));
 }
 
 static void long_arguments_are_compared_as_a_whole(void **state)
@@ -154,9 +180,10 @@ static void first_match_wins_and_all_keys_count(void **state)
 	};
 
 	(void)state;
-	ask(R("a", ", path: /x/y") "," R("b", ", path: /x") "," R("c", ", path: /x/y/z") ","
-	    R("v2", ", host: api.test, path: /v2, methods: [GET], headers: {A: \"1\"}, query: {q: \"2\"}") ","
-	    R("any", ", host: api.test"), q, ARRAY_LEN(q));
+	ask(R("a", ", path: /x/y") "," R("b", ", path: /x") "," R("c", ", path: /x/y/z") "," R(
+		    "v2", ", host: api.test, path: /v2, methods: [GET], headers: {A: \"1\"}, query: {q: "
+			  "\"2\"}") "," R("any", ", host: api.test"),
+	    q, ARRAY_LEN(q));
 }
 
 static void pattern_that_would_take_for_ever_gives_up(void **state)
@@ -181,7 +208,10 @@ static void targets_share_as_their_weights_say(void **state)
 	struct setup s;
 
 	(void)state;
-	setup_config(&s, "{clusters: [{name: c, weight: 3}, {name: d, weight: 1}, {name: c, weight: 0}]}, {cluster: d}", "");
+	setup_config(&s,
+		     "{clusters: [{name: c, weight: 3}, {name: d, weight: 1}, {name: c, weight: 0}]}, "
+		     "{cluster: d}",
+		     "");
 	route = &s.config->listeners[0].routes[0];
 	for (uint64_t i = 0; i < 400; i++)
 		c += strcmp(route_target(route, i * step + step / 2)->name, "c") == 0;
@@ -207,7 +237,8 @@ static const struct {
 	{ "path: '~ ^/ws/(.*)$', to: '/a?b=$1'", "/ws/a", NULL },
 	{ "path: '~ ^/ws/(.*)$', to: '/a#$1'", "/ws/a", NULL },
 	{ "path: '~ ^/ws/(.*)$', to: '/ä$1'", "/ws/a", NULL },
-	{ "path: '~ ^/(a+)+$', to: '/b'", "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", NULL },
+	{ "path: '~ ^/(a+)+$', to: '/b'",
+	  "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", NULL },
 	{ "path: /api, to: /", "/api/v1/x", "/v1/x" },
 	{ "path: /api, to: /", "/api", "/" },
 	{ "path: /api, to: /", "/api/", "/" },

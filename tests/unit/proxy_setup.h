@@ -1,4 +1,5 @@
-/* What tests of the proxy's rooms without sockets share: a configuration from a few lines, and a request under it. */
+/* What tests of the proxy's rooms without sockets share: a configuration from a few lines, and a request
+ * under it. */
 #ifndef UNIT_PROXY_SETUP_H
 #define UNIT_PROXY_SETUP_H
 
@@ -40,7 +41,8 @@ static inline void setup_config(struct setup *s, const char *routes, const char 
 	assert_non_null(out);
 	fprintf(out,
 		"%s\nlisteners:\n- name: web\n  bind: 127.0.0.1:80\n  routes: [%s]\n"
-		"clusters: [{name: c, endpoints: [\"10.0.0.1:80\"]}, {name: d, endpoints: [\"10.0.0.2:80\"]}]\n",
+		"clusters: [{name: c, endpoints: [\"10.0.0.1:80\"]}, {name: d, endpoints: "
+		"[\"10.0.0.2:80\"]}]\n",
 		rest, routes);
 	assert_int_equal(fclose(out), 0);
 	memset(s, 0, sizeof(*s));

@@ -33,7 +33,8 @@ static void variables_are_filled_in(void **state)
 		struct setup s;
 		struct str text;
 
-		snprintf(routes, sizeof(routes), "{cluster: c, request_headers: {set: {X: '%s'}}}, {cluster: c, path: \"= *\"}",
+		snprintf(routes, sizeof(routes),
+			 "{cluster: c, request_headers: {set: {X: '%s'}}}, {cluster: c, path: \"= *\"}",
 			 cases[i].value);
 		setup_config(&s, routes, "");
 		assert_int_equal(setup_request(&s, cases[i].head), REASON_NONE);

@@ -47,9 +47,9 @@ socket.on('message', (data, isBinary) => {
 	if (!waiting.length)
 		leave();
 });
-socket.on('unexpected-response', (request, response) => {
+socket.on('unexpected-response', (_request, response) => {
 	seen.status = response.statusCode;
-	request.destroy();
+	socket.terminate();
 });
 socket.on('error', (error) => { seen.error = error.message; });
 socket.on('close', (code, reason) => {
