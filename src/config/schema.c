@@ -121,9 +121,10 @@ static void schema_required(FILE *out, const struct key *keys)
 	fputs("], ", out);
 }
 
-static void schema_mapping(FILE *out, const struct key *keys, unsigned indent)
+/* The members of a mapping's schema, without the braces around them. */
+static void schema_members(FILE *out, const struct key *keys, unsigned indent)
 {
-	fputs("{\"type\": \"object\", \"additionalProperties\": false, ", out);
+	fputs("\"type\": \"object\", \"additionalProperties\": false, ", out);
 	schema_required(out, keys);
 	if (keys == root_keys)
 		fputs("\"patternProperties\": {\"^x-\": {}}, ", out);
@@ -132,7 +133,14 @@ static void schema_mapping(FILE *out, const struct key *keys, unsigned indent)
 		fputs(row == keys ? "" : ",", out);
 		schema_row(out, row, indent + 1);
 	}
-	fputs("}}", out);
+	fputs("}", out);
+}
+
+static void schema_mapping(FILE *out, const struct key *keys, unsigned indent)
+{
+	fputs("{", out);
+	schema_members(out, keys, indent);
+	fputs("}", out);
 }
 
 /* Numbers with units, and what the environment will say. */
@@ -163,8 +171,8 @@ int config_print_schema(FILE *out)
 	      "  \"title\": \"holdfast configuration\",\n  \"$defs\": ",
 	      out);
 	fputs(definitions, out);
-	fputs(",\n  \"allOf\": [", out);
-	schema_mapping(out, root_keys, 1);
-	fputs("]\n}\n", out);
+	fputs(",\n  ", out);
+	schema_members(out, root_keys, 1);
+	fputs("\n}\n", out);
 	return ferror(out) ? -EIO : 0;
 }

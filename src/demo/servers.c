@@ -91,9 +91,11 @@ static void end_all(struct servers *s)
 		visitor_drop(container_of(s->visitors.next, struct visitor, link));
 	timer_init(&s->wake, on_wake);
 	ring_timer_arm(&s->ring, &s->wake, END_STEP_MS);
-	while (s->ring.streams.used_count > 0 && s->ring.now_ms < until_ms)
+	while (s->ring.streams.used_count > 0 && s->ring.now_ms < until_ms) {
+		streams_end(&s->ring);
 		if (ring_turn(&s->ring) < 0)
 			return;
+	}
 }
 
 static void *thread_main(void *user)

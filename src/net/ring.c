@@ -28,6 +28,7 @@ void owner_init(struct owner *o, struct ring *ring, void (*free_fn)(struct owner
 	o->free = free_fn;
 	o->in_flight = 0;
 	o->is_closing = false;
+	ring->owners++;
 }
 
 static void owner_settle(struct owner *o)
@@ -116,6 +117,7 @@ int ring_init(struct ring *r, unsigned entries, bool with_buffers)
 	list_init(&r->sent);
 	list_init(&r->resume);
 	list_init(&r->chunks);
+	list_init(&r->finishing);
 	if (ring_stream_hooks.stream_len > 0)
 		slab_init(&r->streams, ring_stream_hooks.stream_len, ring_stream_hooks.stream_align);
 	pthread_mutex_init(&r->mail_lock, NULL);
@@ -167,6 +169,8 @@ int ring_enable(struct ring *r)
 	r->is_enabled = true;
 	r->now_ms = clock_now_ms();
 	atomic_store(&r->is_running, true);
+	/* The kernel refused to tell of what was posted before; and nobody tells of what is put behind it. */
+	mail_arrived(&r->mail_op, 0, 0);
 	return 0;
 }
 
@@ -181,6 +185,7 @@ int ring_run(struct ring *r)
 
 	while (!r->is_stopping && err == 0)
 		err = ring_turn(r);
+	io_uring_submit(&r->uring); /* what the last turn asked for: mail to others, closes */
 	atomic_store(&r->is_running, false);
 	return err;
 }
@@ -309,6 +314,7 @@ static void ring_reap(struct ring *r)
 		struct owner *o = container_of(node, struct owner, reap);
 
 		assert(o->in_flight == 0);
+		r->owners--;
 		o->free(o);
 	}
 }

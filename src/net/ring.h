@@ -44,6 +44,7 @@ struct ring {
 	struct buffers small; /* 4 KiB: messages */
 	struct buffers large; /* 64 KiB: streams that have proven busy */
 	struct list reap;
+	uint32_t owners; /* that were made and are not yet freed */
 	struct list flush;  /* streams with something new to send */
 	struct list sent;   /* streams whose send is in the submission under way, and says nothing when it succeeds */
 	struct list resume; /* streams whose receive is to be armed again at the end of the turn */
@@ -56,6 +57,7 @@ struct ring {
 	uint8_t *scratch; /* for vectors that the kernel copies when it is entered */
 	uint32_t scratch_used;
 	struct slab streams;
+	struct list finishing; /* streams whose user has left */
 	struct list chunks; /* pieces of send queues that nobody uses just now */
 	uint32_t chunks_count;
 	void *user; /* the worker */

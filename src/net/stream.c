@@ -42,6 +42,7 @@ struct stream {
 	struct op send_op;
 	struct list sending; /* on the ring's lists flush or sent */
 	struct list resume;  /* on the ring's list resume, or on a pool's starved */
+	struct list finishing; /* on the ring's list of that name */
 	struct timer timer;
 	struct sendq queue;
 	struct tls *tls;
@@ -102,6 +103,7 @@ static void stream_end(struct stream *s)
 	s->state = STREAM_CLOSED;
 	timer_cancel(&s->timer);
 	list_remove(&s->resume);
+	list_remove(&s->finishing);
 	if (s->send_state != SEND_SILENT)
 		list_remove(&s->sending); /* else it is on the list `sent`, and is taken off there */
 	if (s->is_receiving || s->send_state == SEND_WAITING) {
@@ -141,7 +143,7 @@ static void on_timer(struct timer *t)
 		stream_fail(s, REASON_TIMEOUT_CONNECT);
 		break;
 	case STREAM_HANDSHAKE:
-		stream_fail(s, s->is_backend ? REASON_TIMEOUT_CONNECT : REASON_TIMEOUT_HANDSHAKE);
+		stream_fail(s, s->is_backend ? REASON_BACKEND_TLS : REASON_TIMEOUT_HANDSHAKE);
 		break;
 	default:
 		s->is_reset = true;
@@ -605,6 +607,7 @@ static void stream_finish(struct duplex *d)
 	}
 	stream_shutdown(d);
 	s->state = STREAM_FINISHING;
+	list_append(&ring_of(s)->finishing, &s->finishing);
 	ring_timer_arm(ring_of(s), &s->timer, STREAM_LINGER_MS);
 	if ((s->is_shut && s->has_eof) || s->is_send_dead)
 		stream_end(s);
@@ -636,6 +639,7 @@ static struct stream *stream_new(struct ring *r, int fd)
 	op_init(&s->send_op, &s->owner, on_send);
 	list_init(&s->sending);
 	list_init(&s->resume);
+	list_init(&s->finishing);
 	timer_init(&s->timer, on_timer);
 	sendq_init(&s->queue);
 	s->fd = fd;
@@ -724,6 +728,12 @@ struct duplex *stream_connect(struct ring *r, const struct stream_target *t)
 	if (t->timeout_ms > 0)
 		ring_timer_arm(r, &s->timer, t->timeout_ms);
 	return &s->duplex;
+}
+
+void streams_end(struct ring *r)
+{
+	list_for_each_safe(node, next, &r->finishing)
+		stream_end(container_of(node, struct stream, finishing));
 }
 
 /* ---- what is known of it ---- */

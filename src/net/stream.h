@@ -38,6 +38,9 @@ struct duplex *stream_connect(struct ring *r, const struct stream_target *t);
  * now on.  false: memory is out. */
 bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice first, uint64_t timeout_ms);
 
+/* Ends the streams that were finished and wait for their peers: the ring is to end. */
+void streams_end(struct ring *r);
+
 bool stream_is_tls(const struct duplex *d);
 /* See tls_info(); all "" for a plain stream. */
 void stream_tls_info(const struct duplex *d, struct tls_info *out);

@@ -22,9 +22,16 @@ static void timer_place(struct timers *t, struct timer *timer)
 
 	if (differ != 0)
 		level = (unsigned)(63 - __builtin_clzll(differ)) / SLOT_BITS;
-	if (level >= TIMER_LEVELS) { /* beyond the horizon: the last slot before the present comes round */
+	if (level >= TIMER_LEVELS) {
+		/* The highest level's slots are a circle: what is less than one round away has a slot of its own there
+		 * (after 99 days of uptime the bits above differ also for a timer of seconds); the rest waits in the
+		 * last slot before the present comes round. */
+		uint64_t present, ahead;
+
 		level = TIMER_LEVELS - 1;
-		slot = (unsigned)((t->tick >> (SLOT_BITS * level)) - 1) & SLOT_MASK;
+		present = t->tick >> (SLOT_BITS * level);
+		ahead = (timer->at_tick >> (SLOT_BITS * level)) - present;
+		slot = (unsigned)(present + (ahead < SLOT_MASK ? ahead : SLOT_MASK)) & SLOT_MASK;
 	} else {
 		slot = (unsigned)(timer->at_tick >> (SLOT_BITS * level)) & SLOT_MASK;
 	}

@@ -73,10 +73,13 @@ static void on_closed(struct duplex *d, enum reason why)
 {
 	struct backend *b = d->user;
 	char cause[256];
+	struct addr at;
 
 	stream_error_text(d, cause, sizeof(cause));
 	say_failed(b, why, cause);
 	b->d = NULL;
+	if (why != REASON_BACKEND_TLS && endpoint_addr(b->endpoint, &at))
+		endpoint_addr_failed(b->endpoint, &at); /* its name may have others */
 	if (!(b->cluster->view->config->retries.on & RETRY_ON_CONNECT))
 		b->attempts_left = 0;
 	if (!backend_retry(b, why))

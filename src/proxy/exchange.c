@@ -240,6 +240,12 @@ static const struct log_config *log_of(const struct exchange *x)
 	return &x->view->snapshot->config->log;
 }
 
+/* OPTIONS *, also written as OPTIONS http://host (RFC 9112 3.2.4). */
+static bool is_asterisk(const struct request *r)
+{
+	return r->path_len == 1 && r->path[0] == '*';
+}
+
 /* Everything up to the answer: what is known of the request, its route, its entry in the log.  `why`: what is wrong
  * already. */
 static enum reason request_take(struct exchange *x, struct request *r, const struct exchange_from *from, enum reason why)
@@ -258,7 +264,7 @@ static enum reason request_take(struct exchange *x, struct request *r, const str
 		why = prepared;
 	if (why == REASON_NONE)
 		why = head_check(x, head);
-	if (why == REASON_NONE && head->target_form != HTTP_TARGET_ASTERISK)
+	if (why == REASON_NONE && !is_asterisk(r))
 		why = route_find(r);
 	x->route = r->route;
 	x->log = access_request(log_of(x), r, from->tls_version);
@@ -286,7 +292,7 @@ void exchange_start(struct exchange *x, const struct exchange_from *from, const 
 
 	if (why != REASON_NONE)
 		exchange_refuse(x, why);
-	else if (head->target_form == HTTP_TARGET_ASTERISK)
+	else if (is_asterisk(&r))
 		answer_options(x);
 	else if (x->route->respond != NULL)
 		answer_respond(x, &r);

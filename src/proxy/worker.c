@@ -1,7 +1,7 @@
 #include "proxy/worker.h"
 
 #include "base/log.h"
-#include "base/random.h"
+#include "net/stream.h"
 #include "proxy/arrival.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
@@ -76,7 +76,8 @@ static void worker_close_all(struct worker *w)
 		listener_leave(container_of(node, struct listener, link));
 	on_drain_over(&w->drain_timer);
 	pool_done(&w->pool);
-	while (w->ring.streams.used_count > 0 && w->ring.now_ms < until_ms) {
+	while (w->ring.owners > 0 && w->ring.now_ms < until_ms) {
+		streams_end(&w->ring);
 		ring_timer_arm(&w->ring, &w->drain_timer, 20); /* so that the turn ends */
 		if (ring_turn(&w->ring) < 0)
 			break;

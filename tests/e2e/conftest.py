@@ -65,6 +65,8 @@ def pytest_pyfunc_call(pyfuncitem):
 
 def add_logs(report, item):
     for hf in getattr(item, "processes", ()):
+        if not hf.stderr.exists():
+            continue
         report.sections.append((f"holdfast {hf.pid}, {hf.stderr}", hf.log()[-6000:]))
         report.sections.append((f"holdfast {hf.pid}, {hf.stdout}", hf.access_text()[-2000:]))
 

@@ -1,5 +1,6 @@
 """Backends die and come back, clients vanish at any point: nothing is stuck, nothing leaks, nobody gets a wrong byte."""
 import asyncio
+import json
 import os
 import random
 import signal
@@ -93,7 +94,7 @@ async def settled(hf, fds_max):
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_backends_that_are_killed_and_restarted(holdfast, make_node, certs, tls):
     """kill -9 under load, with reloads in between; afterwards all is as it was."""
-    nodes = [make_node() for _ in range(3)]
+    nodes = [make_node("echo_server.js", json.dumps({"port": free_port()})) for _ in range(3)]  # they come back there
     hf = holdfast(nodes, tls=tls, cluster={"balance": "least_connections", "pool": {"max_idle": 4},
                                            "timeouts": {"connect": "1s", "response": "5s"}})
     fds = hf.fd_count()

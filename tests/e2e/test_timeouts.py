@@ -82,7 +82,7 @@ def test_body_that_goes_on_slowly_is_not_cut(holdfast, origin):
     for i in range(12):
         client.send(b"x")
         origin.wait(lambda b: b.requests and b.requests[0].body_len == i + 1, "the byte")
-        assert client.is_silent(0.25)
+        assert i == 11 or client.is_silent(0.25)
     assert client.read_response().status == 200
 
 

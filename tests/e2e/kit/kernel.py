@@ -5,6 +5,9 @@ import socket
 
 ESTABLISHED, TIME_WAIT, LISTEN = "01", "06", "0A"
 PORTS = range(20000, 32000)  # below the kernel's own range: no outgoing connection takes one meanwhile
+SHARE = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]  # each of several testing processes has ports of its own
+if os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    PORTS = PORTS[int(SHARE)::int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 _given = set()
 
 
