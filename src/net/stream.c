@@ -1,7 +1,7 @@
 #include "net/stream.h"
 
-#include "net/sendq.h"
 #include "net/socket.h"
+#include "net/stream_inside.h"
 #include "net/tls_context.h"
 #include "net/uring_compat.h"
 
@@ -20,61 +20,17 @@
 #define FULL_IN_A_ROW 8
 #define SEND_VECTORS  64
 
-enum stream_state {
-	STREAM_CONNECTING,
-	STREAM_HANDSHAKE,
-	STREAM_OPEN,
-	STREAM_FINISHING, /* the user has left: what is queued goes out, then our end, then we wait for theirs */
-	STREAM_CLOSED,	  /* waiting for the last completions */
-};
-
-enum send_state {
-	SEND_NONE,
-	SEND_SILENT,  /* tried at once, says nothing when all of it went */
-	SEND_TRIED,   /* tried at once, completes in any case: somebody waits for it */
-	SEND_WAITING, /* the socket is full: completes when some of it has gone; also a connect */
-};
-
-struct stream {
-	struct duplex duplex;
-	struct owner owner;
-	struct op recv_op;
-	struct op send_op;
-	struct list sending; /* on the ring's lists flush or sent */
-	struct list resume;  /* on the ring's list resume, or on a pool's starved */
-	struct list finishing; /* on the ring's list of that name */
-	struct timer timer;
-	struct sendq queue;
-	struct tls *tls;
-	uint32_t sent_len; /* bytes of the operation in flight */
-	int fd;
-	int error; /* errno of what ended it, for the log */
-	uint8_t state;
-	uint8_t send_state;
-	uint8_t run; /* buffers in a row that speak for the other pool */
-	bool wants_read : 1;
-	bool is_receiving : 1; /* an operation is armed */
-	bool is_large : 1;
-	bool is_backend : 1;
-	bool has_eof : 1;	/* the peer's end was seen */
-	bool wants_shutdown : 1; /* our end is to follow the queue */
-	bool is_shut : 1;	/* it has left */
-	bool is_send_dead : 1;	/* the peer takes nothing any more; what it has sent is still read */
-	bool was_full : 1;
-	bool is_reset : 1; /* the close is to be a reset */
-};
-
 static const struct duplex_ops stream_ops;
 
-static struct stream *of(const struct duplex *d)
+bool stream_is(const struct duplex *d)
 {
-	assert(d->ops == &stream_ops);
-	return container_of(d, struct stream, duplex);
+	return d->ops == &stream_ops;
 }
 
-static struct ring *ring_of(const struct stream *s)
+struct stream *stream_of(const struct duplex *d)
 {
-	return s->owner.ring;
+	assert(stream_is(d));
+	return container_of(d, struct stream, duplex);
 }
 
 /* ---- the end ---- */
@@ -95,8 +51,7 @@ static void stream_free(struct owner *o)
 	slab_free(&o->ring->streams, s);
 }
 
-/* The one way out.  Nothing is called back from here; the memory goes when the kernel holds nothing of it. */
-static void stream_end(struct stream *s)
+void stream_end(struct stream *s)
 {
 	if (s->state == STREAM_CLOSED)
 		return;
@@ -115,8 +70,7 @@ static void stream_end(struct stream *s)
 	owner_close(&s->owner);
 }
 
-/* Over, and not by the user. */
-static void stream_fail(struct stream *s, enum reason why)
+void stream_fail(struct stream *s, enum reason why)
 {
 	bool has_user = s->state < STREAM_FINISHING;
 
@@ -127,7 +81,7 @@ static void stream_fail(struct stream *s, enum reason why)
 		s->duplex.events->on_closed(&s->duplex, why);
 }
 
-static enum reason reset_reason(const struct stream *s)
+enum reason stream_reset_reason(const struct stream *s)
 {
 	if (s->state == STREAM_HANDSHAKE)
 		return s->is_backend ? REASON_BACKEND_TLS : REASON_CLIENT_RESET;
@@ -151,6 +105,13 @@ static void on_timer(struct timer *t)
 	}
 }
 
+void stream_opened(struct stream *s)
+{
+	s->state = STREAM_OPEN;
+	timer_cancel(&s->timer);
+	s->duplex.events->on_open(&s->duplex);
+}
+
 /* ---- receiving ---- */
 
 static bool is_reading(const struct stream *s)
@@ -159,7 +120,7 @@ static bool is_reading(const struct stream *s)
 	       (s->wants_read || s->state != STREAM_OPEN || s->is_send_dead);
 }
 
-static void receive_later(struct stream *s)
+void stream_receive_later(struct stream *s)
 {
 	if (!s->is_receiving && is_reading(s) && list_is_empty(&s->resume))
 		list_append(&ring_of(s)->resume, &s->resume);
@@ -206,7 +167,7 @@ static void receive_starved(struct stream *s)
 
 	r->stats.buffers_starved++;
 	if (buffers_grow(pool))
-		receive_later(s);
+		stream_receive_later(s);
 	else if (is_reading(s) && list_is_empty(&s->resume))
 		list_append(&pool->starved, &s->resume);
 }
@@ -220,7 +181,7 @@ static void pool_weigh(struct stream *s, uint32_t len)
 		s->run++;
 }
 
-static void deliver_eof(struct stream *s)
+void stream_eof(struct stream *s)
 {
 	s->has_eof = true;
 	if (s->state == STREAM_FINISHING) {
@@ -234,17 +195,15 @@ static void deliver_eof(struct stream *s)
 	}
 	s->duplex.events->on_eof(&s->duplex);
 	if (s->is_send_dead)
-		stream_fail(s, reset_reason(s));
+		stream_fail(s, stream_reset_reason(s));
 }
-
-static void tls_deliver(struct stream *s, struct slice in);
 
 static void deliver(struct stream *s, struct slice in)
 {
 	if (s->state == STREAM_FINISHING)
 		return; /* nobody is there to hear it */
 	if (s->tls != NULL)
-		tls_deliver(s, in);
+		stream_tls_bytes(s, in);
 	else
 		s->duplex.events->on_bytes(&s->duplex, in);
 }
@@ -263,19 +222,19 @@ static void on_recv(struct op *op, int res, uint32_t flags)
 		if (res > 0) {
 			deliver(s, in);
 		} else if (res == 0) {
-			deliver_eof(s);
+			stream_eof(s);
 		} else if (res == -ENOBUFS) {
 			receive_starved(s);
 		} else if (res != -ECANCELED && res != -EINTR && res != -EAGAIN) {
 			s->error = -res;
-			stream_fail(s, reset_reason(s));
+			stream_fail(s, stream_reset_reason(s));
 		}
 	}
 	slice_unref(in);
 	if (res > 0)
 		pool_weigh(s, (uint32_t)res);
 	if (s->state != STREAM_CLOSED && !s->is_receiving && res != -ENOBUFS)
-		receive_later(s);
+		stream_receive_later(s);
 }
 
 /* ---- sending ---- */
@@ -297,7 +256,7 @@ static void shutdown_if_due(struct stream *s)
 		stream_end(s);
 }
 
-static void queue_append(struct stream *s, struct slice out)
+void stream_queue(struct stream *s, struct slice out)
 {
 	uint32_t len = out.len;
 
@@ -309,7 +268,7 @@ static void queue_append(struct stream *s, struct slice out)
 	if (!sendq_push(&s->queue, ring_of(s), out, s->send_state == SEND_WAITING)) {
 		s->error = ENOMEM;
 		s->is_send_dead = true;
-		receive_later(s);
+		stream_receive_later(s);
 		return;
 	}
 	s->duplex.queued += len;
@@ -396,16 +355,16 @@ static void send_next(struct stream *s, bool is_waiting)
 	}
 }
 
-static void send_failed(struct stream *s, int error)
+void stream_send_failed(struct stream *s, int error)
 {
 	s->error = error;
 	s->is_send_dead = true;
 	sendq_done(&s->queue, ring_of(s));
 	s->duplex.queued = 0;
 	if (s->has_eof || s->state == STREAM_FINISHING)
-		stream_fail(s, reset_reason(s));
+		stream_fail(s, stream_reset_reason(s));
 	else
-		receive_later(s); /* what it sent before is still to be read, and then its end */
+		stream_receive_later(s); /* what it sent before is still to be read, and then its end */
 }
 
 /* It said nothing: all of it has gone. */
@@ -434,121 +393,18 @@ static void on_send(struct op *op, int res, uint32_t flags)
 	if (res == -EAGAIN || res == -EINTR)
 		res = 0;
 	if (res < 0) {
-		send_failed(s, -res);
+		stream_send_failed(s, -res);
 		return;
 	}
 	send_progress(s, (uint32_t)res);
 	send_next(s, !is_whole); /* else the socket has filled up */
 }
 
-/* ---- TLS ---- */
-
-/* While something is opened, the bump block holds what was opened: what has to leave meanwhile goes to the heap. */
-static void emit_copy(void *user, const uint8_t *bytes, size_t len)
-{
-	struct slice out = slice_copy(bytes, len);
-
-	if (out.buf != NULL)
-		queue_append(user, out);
-	else
-		((struct stream *)user)->is_send_dead = true;
-}
-
-static void emit(void *user, const uint8_t *bytes, size_t len)
-{
-	struct stream *s = user;
-	struct slice out = ring_copy(ring_of(s), bytes, (uint32_t)len);
-
-	if (out.buf != NULL)
-		queue_append(s, out);
-	else
-		s->is_send_dead = true;
-}
-
-static void stream_opened(struct stream *s)
-{
-	s->state = STREAM_OPEN;
-	timer_cancel(&s->timer);
-	s->duplex.events->on_open(&s->duplex);
-}
-
-static void tls_failed(struct stream *s, long result)
-{
-	enum reason why = result == TLS_PEER_ALERT ? REASON_TLS_ALERT : REASON_TLS_ERROR;
-
-	if (s->is_backend)
-		why = s->state == STREAM_HANDSHAKE ? REASON_BACKEND_TLS : REASON_BACKEND_RESET;
-	if (s->duplex.queued > 0) { /* the alert should reach the peer */
-		bool has_user = s->state < STREAM_FINISHING;
-
-		s->duplex.ops->finish(&s->duplex);
-		if (has_user)
-			s->duplex.events->on_closed(&s->duplex, why);
-		return;
-	}
-	stream_fail(s, why);
-}
-
-static void tls_deliver(struct stream *s, struct slice slice)
-{
-	struct ring *r = ring_of(s);
-	struct tls_sink sink = { emit_copy, s };
-	struct tls_input in = { slice.at, slice.len };
-
-	while (s->state == STREAM_HANDSHAKE || s->state == STREAM_OPEN) {
-		uint32_t need = in.len > RING_BUMP_SIZE ? RING_BUMP_SIZE : in.len < 256 ? 256 : (uint32_t)in.len;
-		uint8_t *room = ring_bump(r, need);
-		long got;
-
-		if (room == NULL) {
-			stream_fail(s, REASON_NO_MEMORY);
-			return;
-		}
-		got = tls_open(s->tls, &in, room, ring_bump_room(r), sink);
-		if (got < 0 && got != TLS_CLOSED) {
-			tls_failed(s, got);
-			return;
-		}
-		if (got > 0) {
-			struct slice plain = ring_bump_take(r, (uint32_t)got);
-
-			if (s->state == STREAM_HANDSHAKE)
-				stream_opened(s);
-			if (s->state == STREAM_OPEN)
-				s->duplex.events->on_bytes(&s->duplex, plain);
-			slice_unref(plain);
-			continue;
-		}
-		if (s->state == STREAM_HANDSHAKE && tls_is_established(s->tls))
-			stream_opened(s);
-		if (got == TLS_CLOSED && s->state != STREAM_CLOSED && !s->has_eof)
-			deliver_eof(s);
-		return;
-	}
-}
-
-bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice first, uint64_t timeout_ms)
-{
-	struct stream *s = of(d);
-
-	assert(s->state == STREAM_OPEN && s->tls == NULL);
-	s->tls = tls_new_server(ctx);
-	if (s->tls == NULL)
-		return false;
-	s->state = STREAM_HANDSHAKE;
-	if (timeout_ms > 0)
-		ring_timer_arm(ring_of(s), &s->timer, timeout_ms);
-	receive_later(s);
-	if (first.len > 0)
-		tls_deliver(s, first);
-	return true;
-}
-
 /* ---- the face ---- */
 
 static bool stream_write(struct duplex *d, struct slice out)
 {
-	struct stream *s = of(d);
+	struct stream *s = stream_of(d);
 
 	if (out.len == 0 || s->state == STREAM_CLOSED || s->wants_shutdown) {
 		slice_unref(out);
@@ -556,10 +412,10 @@ static bool stream_write(struct duplex *d, struct slice out)
 	}
 	assert(s->state == STREAM_OPEN);
 	if (s->tls == NULL) {
-		queue_append(s, out);
+		stream_queue(s, out);
 	} else {
-		if (tls_seal(s->tls, out.at, out.len, (struct tls_sink){ emit, s }) != 0 && !s->is_send_dead)
-			send_failed(s, EPROTO);
+		if (tls_seal(s->tls, out.at, out.len, (struct tls_sink){ stream_emit, s }) != 0 && !s->is_send_dead)
+			stream_send_failed(s, EPROTO);
 		slice_unref(out);
 	}
 	return !s->is_send_dead;
@@ -567,28 +423,28 @@ static bool stream_write(struct duplex *d, struct slice out)
 
 static void stream_read(struct duplex *d, bool on)
 {
-	struct stream *s = of(d);
+	struct stream *s = stream_of(d);
 
 	s->wants_read = on;
 	if (on)
-		receive_later(s);
+		stream_receive_later(s);
 }
 
 static void stream_shutdown(struct duplex *d)
 {
-	struct stream *s = of(d);
+	struct stream *s = stream_of(d);
 
 	if (s->wants_shutdown || s->state == STREAM_CLOSED)
 		return;
 	if (s->tls != NULL)
-		tls_close_notify(s->tls, (struct tls_sink){ emit, s });
+		tls_close_notify(s->tls, (struct tls_sink){ stream_emit, s });
 	s->wants_shutdown = true;
 	flush_later(s);
 }
 
 static void stream_close(struct duplex *d, enum reason why)
 {
-	struct stream *s = of(d);
+	struct stream *s = stream_of(d);
 
 	if (why != REASON_NONE)
 		s->is_reset = true;
@@ -597,7 +453,7 @@ static void stream_close(struct duplex *d, enum reason why)
 
 static void stream_finish(struct duplex *d)
 {
-	struct stream *s = of(d);
+	struct stream *s = stream_of(d);
 
 	if (s->state >= STREAM_FINISHING)
 		return;
@@ -612,7 +468,7 @@ static void stream_finish(struct duplex *d)
 	if ((s->is_shut && s->has_eof) || s->is_send_dead)
 		stream_end(s);
 	else
-		receive_later(s);
+		stream_receive_later(s);
 }
 
 static const struct duplex_ops stream_ops = {
@@ -677,8 +533,8 @@ static void on_connect(struct op *op, int res, uint32_t flags)
 		stream_opened(s);
 		return;
 	}
-	receive_later(s);
-	if (tls_start(s->tls, (struct tls_sink){ emit, s }) != 0)
+	stream_receive_later(s);
+	if (tls_start(s->tls, (struct tls_sink){ stream_emit, s }) != 0)
 		stream_fail(s, REASON_BACKEND_TLS);
 }
 
@@ -695,7 +551,7 @@ static bool connect_prepare(struct stream *s, const struct stream_target *t)
 
 		if (preface.buf == NULL)
 			return false;
-		queue_append(s, preface);
+		stream_queue(s, preface);
 	}
 	return !s->is_send_dead;
 }
@@ -740,12 +596,12 @@ void streams_end(struct ring *r)
 
 bool stream_is_tls(const struct duplex *d)
 {
-	return of(d)->tls != NULL;
+	return stream_of(d)->tls != NULL;
 }
 
 void stream_tls_info(const struct duplex *d, struct tls_info *out)
 {
-	const struct stream *s = of(d);
+	const struct stream *s = stream_of(d);
 
 	if (s->tls != NULL)
 		tls_info(s->tls, out);
@@ -755,7 +611,7 @@ void stream_tls_info(const struct duplex *d, struct tls_info *out)
 
 void stream_error_text(const struct duplex *d, char *out, size_t cap)
 {
-	const struct stream *s = of(d);
+	const struct stream *s = stream_of(d);
 
 	if (s->tls != NULL && s->error == 0)
 		tls_error_text(s->tls, out, cap);
@@ -765,12 +621,12 @@ void stream_error_text(const struct duplex *d, char *out, size_t cap)
 
 void stream_local(const struct duplex *d, struct addr *out)
 {
-	socket_local(of(d)->fd, out);
+	socket_local(stream_of(d)->fd, out);
 }
 
 struct ring *stream_ring(const struct duplex *d)
 {
-	return ring_of(of(d));
+	return ring_of(stream_of(d));
 }
 
 void stream_setup(void)
