@@ -11,6 +11,7 @@
 #include "net/ring.h"
 #include "net/stream.h"
 #include "net/tls_memory.h"
+#include "guard/counters.h"
 #include "proxy/counters.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -302,6 +303,7 @@ int main(int argc, char **argv)
 	signals_block();
 	process_raise_files();
 	config_set_algorithms(algorithm_names());
+	guard_counters_setup();
 	proxy_counters_setup();
 	stream_setup();
 	return execute(&a);

@@ -111,6 +111,8 @@ struct per_ip_limits {
 	uint32_t connections;
 	double connection_rate_per_s;
 	uint32_t connection_burst;
+	double request_rate_per_s;
+	uint32_t request_burst;
 	uint32_t ipv6_prefix;
 	struct cidr *exempt;
 	size_t exempt_count;
@@ -119,6 +121,7 @@ struct per_ip_limits {
 struct limits_config {
 	uint32_t max_connections;
 	uint64_t session_memory_bytes;
+	uint32_t table_entries;
 	struct per_ip_limits per_ip;
 	struct cidr *deny;
 	size_t deny_count;

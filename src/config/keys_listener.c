@@ -105,7 +105,7 @@ static const struct key http_keys[] = {
 
 static const struct key listener_limits_keys[] = {
 	UINT(listener_limits, max_connections, .def = "0",
-	     .doc = "Connections of this listener; 0 is no limit."),
+	     .doc = "Connections of this listener; further ones are reset before TLS. 0 is no limit."),
 	SECTION(listener_limits, per_ip, per_ip_limits, per_ip_keys,
 		.doc = "Limits for each client address, of this listener alone."),
 	{ 0 },
@@ -155,9 +155,9 @@ const struct key listener_keys[] = {
 	SECTION(listener_config, timeouts, listener_timeouts, timeouts_keys,
 		.doc = "How long a client may take. 0 is no limit."),
 	SECTION(listener_config, http, http_limits, http_keys, FOR_HTTP, .doc = "Bounds of requests."),
-	SECTION(listener_config, limits, listener_limits, listener_limits_keys, .flags = KEY_LATER,
+	SECTION(listener_config, limits, listener_limits, listener_limits_keys,
 		.doc = "Limits of this listener."),
-	SECTION(listener_config, access, listener_access, listener_access_keys, .flags = KEY_LATER,
+	SECTION(listener_config, access, listener_access, listener_access_keys,
 		.doc = "Who may connect."),
 	ITEMS(listener_config, routes, route_config, route_keys, FOR_HTTP, .item_word = "route",
 	      .doc = "With protocol http: the first route that matches is taken; none is 404."),

@@ -63,17 +63,21 @@ static const struct key admin_keys[] = {
 
 const struct key per_ip_keys[] = {
 	UINT(per_ip_limits, connections, .def = "0",
-	     .doc = "Open connections of one client address; 0 is no limit. Offices and mobile networks "
-		    "share addresses: "
-		    "200 is cautious."),
+	     .doc = "Open connections of one client address; further ones are reset before TLS. 0 is no limit. "
+		    "Offices and mobile networks share addresses: 200 is cautious."),
 	RATE(per_ip_limits, connection_rate, .def = "0",
-	     .doc = "New connections of one client address; 0 is no limit."),
+	     .doc = "New connections of one client address; above it they are reset before TLS. 0 is no limit."),
 	UINT(per_ip_limits, connection_burst, .def = "0",
 	     .doc = "How many may come at once before `connection_rate` counts; 0 is one second's worth."),
+	RATE(per_ip_limits, request_rate, .def = "0",
+	     .doc = "Requests of one client address, whatever their route; above it 429. 0 is no limit."),
+	UINT(per_ip_limits, request_burst, .def = "0",
+	     .doc = "How many may come at once before `request_rate` counts; 0 is one second's worth."),
 	UINT(per_ip_limits, ipv6_prefix, .def = "64", .min = "1", .max = "128", .flags = KEY_NOT_ZERO,
 	     .doc = "So many leading bits of an IPv6 address are one client."),
 	LIST(per_ip_limits, exempt, struct cidr, type_cidr,
-	     .doc = "Networks that these limits do not concern."),
+	     .doc = "Networks that these limits do not concern; nor do they concern connections of "
+		    "`trusted_proxies`, which carry many clients."),
 	{ 0 },
 };
 
@@ -83,11 +87,13 @@ static const struct key limits_keys[] = {
 		    "limit."),
 	SIZE(limits_config, session_memory, .def = "256MiB", .flags = KEY_LATER,
 	     .doc = "What all sessions of the fallback together may hold for their clients."),
-	SECTION(limits_config, per_ip, per_ip_limits, per_ip_keys, .flags = KEY_LATER,
-		.doc = "Limits for each client address."),
-	LIST(limits_config, deny, struct cidr, type_cidr, .flags = KEY_LATER,
-	     .doc = "Networks that are refused."),
-	READABLE(limits_config, deny_file, .flags = KEY_LATER,
+	UINT(limits_config, table_entries, .def = "262144", .min = "64", .max = "16777216", .flags = KEY_NOT_ZERO,
+	     .doc = "How many addresses and other keys all limits together remember, at 36 bytes each. A full table "
+		    "forgets whom it has no need to remember; when there is nobody left to forget, new ones pass "
+		    "uncounted. Takes effect at start."),
+	SECTION(limits_config, per_ip, per_ip_limits, per_ip_keys, .doc = "Limits for each client address."),
+	LIST(limits_config, deny, struct cidr, type_cidr, .doc = "Networks that are refused: reset before TLS, or 403."),
+	READABLE(limits_config, deny_file,
 		 .doc = "A file with one address or network a line, refused as well; read again on reload."),
 	{ 0 },
 };

@@ -56,7 +56,7 @@ static const struct key request_limits_keys[] = {
 static const struct key access_keys[] = {
 	LIST(access_config, allow, struct cidr, type_cidr, .doc = "Only these networks; empty is everybody."),
 	LIST(access_config, deny, struct cidr, type_cidr, .doc = "Not these."),
-	LIST(access_config, origins, char *, type_origin,
+	LIST(access_config, origins, char *, type_origin, .flags = KEY_LATER,
 	     .doc = "Origins of pages that may open a WebSocket or a fallback session: https://example.com "
 		    "or "
 		    "https://*.example.com; empty is every page on the web."),
@@ -95,9 +95,9 @@ const struct key route_keys[] = {
 		.doc = "Changes to what the backend gets."),
 	SECTION(route_config, response_headers, header_edits, header_edits_keys,
 		.doc = "Changes to what the client gets."),
-	SECTION(route_config, limits, request_limits, request_limits_keys, .flags = KEY_LATER,
+	SECTION(route_config, limits, request_limits, request_limits_keys,
 		.doc = "How often it may be asked."),
-	SECTION(route_config, access, access_config, access_keys, .flags = KEY_LATER, .doc = "Who may ask."),
+	SECTION(route_config, access, access_config, access_keys, .doc = "Who may ask."),
 	SECTION(route_config, auth, auth_config, auth_keys, .flags = KEY_LATER,
 		.doc = "Who must prove who they are."),
 	SECTION(route_config, websocket, websocket_policy, websocket_keys,

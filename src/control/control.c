@@ -30,6 +30,7 @@ static struct snapshot *snapshot_of(struct control *c, struct config *config, st
 {
 	const struct snapshot_sources sources = { .clusters = c->clusters,
 						  .tickets = c->tickets,
+						  .limits = c->limits,
 						  .own_tls_listener = c->options->own_tls_listener,
 						  .own_tls = c->options->own_tls };
 
@@ -63,7 +64,9 @@ static bool load_first(struct control *c, struct config_errors *errors)
 	c->start.rotate_s = control_rotate_s(config);
 	c->clusters = clusters_new();
 	c->tickets = tls_tickets_new((uint32_t)c->start.rotate_s);
-	if (c->clusters != NULL && c->tickets != NULL)
+	c->start.table_entries = config->limits.table_entries;
+	c->limits = limit_table_new(c->start.table_entries);
+	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL)
 		c->snapshot = snapshot_of(c, config, errors);
 	else
 		add_failure(errors, "the configuration", ENOMEM);
@@ -78,6 +81,7 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	c->crew.ended_fd = -1;
 	c->signals.fd = -1;
 	sockets_init(&c->sockets, 0);
+	places_init(&c->places);
 	shutdown_init(&c->shutdown, c);
 }
 
@@ -249,6 +253,8 @@ void control_done(struct control *c)
 	snapshot_unref(c->snapshot);
 	clusters_free(c->clusters);
 	tls_tickets_free(c->tickets);
+	limit_table_free(c->limits);
+	places_done(&c->places);
 	process_pid_remove(c->start.pid_file);
 	free(c->start.user);
 	free(c->start.pid_file);

@@ -28,6 +28,7 @@ struct control_start {
 	char *user;
 	char *pid_file; /* NULL as well while it is not written */
 	uint64_t rotate_s;
+	uint32_t table_entries;
 };
 
 struct control {
@@ -38,6 +39,7 @@ struct control {
 	struct clusters *clusters;
 	struct tls_tickets *tickets;
 	struct snapshot *snapshot; /* in force, or the one to begin with */
+	struct limit_table *limits;
 	struct places places;
 	struct sockets sockets;
 	struct crew crew;

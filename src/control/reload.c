@@ -76,6 +76,7 @@ static void warn_of_start_keys(const struct control *c, const struct config *con
 		{ "workers", start->workers == config->workers },
 		{ "user", is_same_text(start->user, config->user) },
 		{ "pid_file", is_same_text(start->pid_file, config->pid_file) },
+		{ "limits.table_entries", start->table_entries == config->limits.table_entries },
 		{ "tls.session_tickets.rotate", start->rotate_s == control_rotate_s(config) },
 	};
 

@@ -58,6 +58,8 @@ struct ring {
 	uint32_t scratch_used;
 	struct slab streams;
 	struct list finishing; /* streams whose user has left */
+	/* A stream that had a guest (stream_set_guest) is over; NULL where there are none. */
+	void (*guest_gone)(struct ring *, uint64_t guest);
 	struct list chunks; /* pieces of send queues that nobody uses just now */
 	uint32_t chunks_count;
 	void *user; /* the worker */

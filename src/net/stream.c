@@ -48,6 +48,8 @@ static void stream_free(struct owner *o)
 	sqe = ring_sqe(o->ring);
 	io_uring_prep_close(sqe, s->fd);
 	ring_sqe_forget(sqe);
+	if (s->guest != 0)
+		o->ring->guest_gone(o->ring, s->guest);
 	slab_free(&o->ring->streams, s);
 }
 
@@ -593,6 +595,15 @@ void streams_end(struct ring *r)
 }
 
 /* ---- what is known of it ---- */
+
+bool stream_set_guest(struct duplex *d, uint64_t guest)
+{
+	assert(guest != 0);
+	if (!stream_is(d) || stream_of(d)->guest != 0)
+		return false;
+	stream_of(d)->guest = guest;
+	return true;
+}
 
 bool stream_is_tls(const struct duplex *d)
 {

@@ -38,6 +38,10 @@ struct duplex *stream_connect(struct ring *r, const struct stream_target *t);
  * now on.  false: memory is out. */
 bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice first, uint64_t timeout_ms);
 
+/* What is counted for the peer as long as its socket lives, whoever the stream's user is: ring.guest_gone gets it back.
+ * Not 0.  false: it has one already, or is no stream: the guest stays the caller's. */
+bool stream_set_guest(struct duplex *d, uint64_t guest);
+
 /* Ends the streams that were finished and wait for their peers: the ring is to end. */
 void streams_end(struct ring *r);
 

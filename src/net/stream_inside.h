@@ -33,6 +33,7 @@ struct stream {
 	struct timer timer;
 	struct sendq queue;
 	struct tls *tls;
+	uint64_t guest;	   /* see stream_set_guest(); 0: none */
 	uint32_t sent_len; /* bytes of the operation in flight */
 	int fd;
 	int error; /* errno of what ended it, for the log */

@@ -129,6 +129,25 @@ static bool hold(struct arrival *a, struct slice in)
 	return true;
 }
 
+/* Now that it is known who comes.  false: it is refused, and all is gone. */
+static bool admitted(struct arrival *a)
+{
+	struct listener *l = a->listener;
+	uint64_t guest;
+	enum reason why = listener_admit(l, &a->peer, &guest);
+
+	if (why == REASON_NONE) {
+		if (guest != 0 && !stream_set_guest(a->client, guest))
+			l->worker->ring.guest_gone(&l->worker->ring, guest);
+		return true;
+	}
+	listener_refused(l, &a->peer, why);
+	duplex_close(a->client, why);
+	arrival_free(a);
+	listener_client_gone(l);
+	return false;
+}
+
 static void header_bytes(struct arrival *a, struct slice in)
 {
 	struct pp_header header;
@@ -153,6 +172,8 @@ static void header_bytes(struct arrival *a, struct slice in)
 	}
 	if (!header.is_local)
 		peer_of_header(&a->peer, &header);
+	if (!admitted(a))
+		return;
 	rest = slice_sub(in, (uint32_t)used - held_before, in.len - ((uint32_t)used - held_before));
 	a->held_len = 0;
 	tls_or_done(a, rest);

@@ -9,6 +9,8 @@
 #include "proxy/template.h"
 #include "wire/ws_handshake.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define RESPOND_FIELDS_MAX 32u
@@ -52,6 +54,8 @@ void exchange_free(struct exchange *x)
 	struct worker *w = x->worker;
 
 	exchange_log(x);
+	if (x->guest != 0)
+		w->ring.guest_gone(&w->ring, x->guest);
 	access_free(x->log);
 	free(x->edit_values);
 	free(x->endpoint);
@@ -273,6 +277,94 @@ static enum reason request_take(struct exchange *x, struct request *r, const str
 	return why;
 }
 
+/* ---- may it ---- */
+
+static uint32_t seconds_of(uint64_t ns)
+{
+	uint64_t s = (ns + 999999999u) / 1000000000u;
+
+	return s == 0 ? 1 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+/* 429 with Retry-After and the fields of draft-ietf-httpapi-ratelimit-headers-10: the policy is named by its key. */
+static void refuse_rate(struct exchange *x, enum reason why, const struct guard_rate *told)
+{
+	const char *word = reason_of(why)->word;
+	char retry[16], policy[96], limit[96];
+	uint32_t wait_s = seconds_of(told->wait_ns);
+	uint32_t retry_len = (uint32_t)snprintf(retry, sizeof(retry), "%" PRIu32, wait_s);
+	uint32_t policy_len = (uint32_t)snprintf(policy, sizeof(policy), "\"%s\";q=%" PRIu32 ";w=%" PRIu32, word, told->burst,
+						 seconds_of(told->window_ns));
+	uint32_t limit_len = (uint32_t)snprintf(limit, sizeof(limit), "\"%s\";r=0;t=%" PRIu32, word, wait_s);
+	const struct http_field fields[] = {
+		{ "retry-after", retry, retry_len, 11, HTTP_RETRY_AFTER },
+		{ "ratelimit-policy", policy, policy_len, 16, HTTP_OTHER },
+		{ "ratelimit", limit, limit_len, 9, HTTP_OTHER },
+	};
+
+	exchange_refuse_with(x, why, 0, fields, ARRAY_LEN(fields));
+}
+
+/* The route's own rate. */
+static enum reason route_rate(const struct exchange *x, const struct guard *g, const struct guard_request *q, uint64_t now_ns,
+			      struct guard_rate *told)
+{
+	uint8_t bytes[17];
+	size_t len = guard_address_key(g, q, bytes);
+
+	(void)x;
+	return guard_route_rate(g, q, bytes, len, now_ns, told);
+}
+
+/* Behind a trusted proxy each WebSocket is a connection of the client that the proxy names. */
+static enum reason forwarded_admit(struct exchange *x, const struct request *r, uint64_t now_ns)
+{
+	struct guard_hold hold;
+	enum reason why = guard_forwarded(x->view->snapshot->guard, x->listener->index, &r->client_addr, now_ns, &hold);
+
+	x->guest = guest_of(hold);
+	return why;
+}
+
+/* Everything that may refuse a request whose route is known, the cheap and the strict first.  false: it was refused. */
+static bool guard_passes(struct exchange *x, const struct request *r)
+{
+	const struct guard *g = x->view->snapshot->guard;
+	const struct guard_request q = { .listener = x->listener->index,
+					 .route = (size_t)(x->route - r->listener->routes),
+					 .client = &r->client_addr,
+					 .is_forwarded = r->is_forwarded };
+	uint64_t now_ns = x->worker->ring.now_ms * 1000000;
+	struct guard_rate told = { 1, 0, 1000000000 };
+	enum reason why = guard_address(g, &q);
+
+	if (why != REASON_NONE) {
+		exchange_refuse(x, why);
+		return false;
+	}
+	why = guard_request_rate(g, &q, now_ns, &told);
+	if (why == REASON_NONE)
+		why = route_rate(x, g, &q, now_ns, &told);
+	if (why == REASON_NONE && r->is_forwarded && x->is_upgrade)
+		why = forwarded_admit(x, r, now_ns);
+	if (why == REASON_NONE)
+		return true;
+	refuse_rate(x, why, &told);
+	return false;
+}
+
+/* A listener that was left goes by the last configuration that knew it, and so do its requests: its routes lead to that
+ * configuration's clusters. */
+static void view_follow(struct exchange *x, const struct listener *l)
+{
+	struct view *old = x->view;
+
+	if (old == l->view)
+		return;
+	x->view = view_ref(l->view);
+	view_unref(old);
+}
+
 static struct request request_of(const struct exchange *x, const struct exchange_from *from, const struct http_head *head)
 {
 	return (struct request){
@@ -287,13 +379,18 @@ static struct request request_of(const struct exchange *x, const struct exchange
 
 void exchange_start(struct exchange *x, const struct exchange_from *from, const struct http_head *head)
 {
-	struct request r = request_of(x, from, head);
-	enum reason why = request_take(x, &r, from, REASON_NONE);
+	struct request r;
+	enum reason why;
 
+	view_follow(x, from->listener);
+	r = request_of(x, from, head);
+	why = request_take(x, &r, from, REASON_NONE);
 	if (why != REASON_NONE)
 		exchange_refuse(x, why);
 	else if (is_asterisk(&r))
 		answer_options(x);
+	else if (!guard_passes(x, &r))
+		return;
 	else if (x->route->respond != NULL)
 		answer_respond(x, &r);
 	else
@@ -303,8 +400,10 @@ void exchange_start(struct exchange *x, const struct exchange_from *from, const 
 void exchange_start_refused(struct exchange *x, const struct exchange_from *from, const struct http_head *head,
 			    enum reason why)
 {
-	struct request r = request_of(x, from, head);
+	struct request r;
 
+	view_follow(x, from->listener);
+	r = request_of(x, from, head);
 	exchange_refuse(x, request_take(x, &r, from, why));
 }
 

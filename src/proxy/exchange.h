@@ -61,6 +61,7 @@ struct exchange {
 	void *handler_user; /* the handler's */
 	struct access_entry *log;
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
+	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
 	char *cluster, *endpoint;     /* for the log; the endpoint's name is a heap copy */

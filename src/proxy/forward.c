@@ -245,6 +245,8 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	parts.rsv_allowed = agreed.rsv_allowed;
 	parts.backend = backend_give(&f->backend, &parts.endpoint);
 	parts.client = x->client_ops->upgrade(x, &early);
+	if (x->guest != 0 && stream_set_guest(parts.client, x->guest))
+		x->guest = 0;
 	parts.log = x->log;
 	parts.began_ns = x->began_ns;
 	x->log = NULL;

@@ -1,5 +1,6 @@
 #include "proxy/listener.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "net/socket.h"
 #include "net/stream.h"
@@ -7,12 +8,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN 64
+#define REFUSED_TELL_MS 10000u
 #define RETRY_MS       200u /* after descriptors or memory ran out */
 
 static void listener_poll(struct listener *l)
@@ -42,12 +45,76 @@ static void listener_pause(struct listener *l, int err)
 	ring_timer_arm(&l->worker->ring, &l->retry, RETRY_MS);
 }
 
+/* ---- who may stay ---- */
+
+void listener_refused(struct listener *l, const struct addr *peer, enum reason why)
+{
+	const struct reason_row *row = reason_of(why);
+	uint64_t now_ms = l->worker->ring.now_ms;
+	char who[ADDR_TEXT_MAX];
+
+	counter_add(COUNTERS_REASONS + why, 1);
+	l->refused++;
+	if (l->refused_told_ms != 0 && now_ms < l->refused_told_ms + REFUSED_TELL_MS)
+		return;
+	addr_print(peer, who);
+	log_info("listener %s: %s: refused: %s (%s); %" PRIu64 " refused by worker %u since the last such line",
+		 l->config->name, who, row->text, row->key, l->refused, l->worker->index);
+	l->refused = 0;
+	l->refused_told_ms = now_ms;
+}
+
+enum reason listener_admit(struct listener *l, const struct addr *peer, uint64_t *guest)
+{
+	struct guard_hold hold;
+	enum reason why = guard_connection(l->view->snapshot->guard, l->index, peer, l->worker->ring.now_ms * 1000000,
+					   &hold);
+
+	*guest = guest_of(hold);
+	return why;
+}
+
+/* Known by its socket's address, or only by the PROXY header to come. */
+static enum reason client_admit(struct listener *l, const struct addr *peer, uint64_t *guest)
+{
+	enum reason why = REASON_NONE;
+
+	*guest = 0;
+	if (l->group != NULL && !place_group_take(l->group, l->config->limits.max_connections))
+		return REASON_LISTENER_CONNECTIONS;
+	if (l->config->proxy_protocol == PROXY_PROTOCOL_IN_OFF)
+		why = listener_admit(l, peer, guest);
+	if (why != REASON_NONE && l->group != NULL)
+		place_group_give(l->group, 1);
+	return why;
+}
+
+/* No stream, no memory: a reset, and the place is free again. */
+static void client_refuse(struct listener *l, int fd, const struct addr *peer, enum reason why)
+{
+	socket_reset_on_close(fd);
+	close(fd);
+	place_give(l->worker);
+	listener_refused(l, peer, why);
+}
+
 static void client_new(struct listener *l, int fd, const struct addr *peer)
 {
-	struct duplex *d = stream_accept(&l->worker->ring, fd);
+	uint64_t guest;
+	enum reason why = client_admit(l, peer, &guest);
+	struct duplex *d;
 
+	if (why != REASON_NONE) {
+		client_refuse(l, fd, peer, why);
+		return;
+	}
+	d = stream_accept(&l->worker->ring, fd);
 	l->clients++;
 	l->worker->connections++;
+	if (d != NULL && guest != 0)
+		stream_set_guest(d, guest);
+	else if (guest != 0)
+		l->worker->ring.guest_gone(&l->worker->ring, guest);
 	if (d == NULL)
 		listener_client_gone(l);
 	else
@@ -122,6 +189,7 @@ static void listener_free(struct owner *o)
 	struct listener *l = container_of(o, struct listener, owner);
 
 	view_unref(l->view);
+	place_group_unref(l->worker->places, l->group);
 	free(l);
 }
 
@@ -137,6 +205,8 @@ void listener_client_gone(struct listener *l)
 
 	assert(l->clients > 0 && w->connections > 0);
 	l->clients--;
+	if (l->group != NULL)
+		place_group_give(l->group, 1);
 	w->connections--;
 	place_give(w);
 	listener_close_if_over(l);
@@ -160,6 +230,23 @@ struct listener *listener_new(struct worker *w, const struct worker_socket *sock
 	return l;
 }
 
+/* The name may have changed: all of its clients move along. */
+static void group_follow(struct listener *l)
+{
+	struct place_group *old = l->group, *now;
+
+	if (old != NULL && strcmp(old->name, l->config->name) == 0)
+		return;
+	now = place_group_ref(l->worker->places, l->config->name);
+	if (now == NULL)
+		return;
+	atomic_fetch_add(&now->used, l->clients);
+	if (old != NULL)
+		place_group_give(old, l->clients);
+	place_group_unref(l->worker->places, old);
+	l->group = now;
+}
+
 void listener_rebind(struct listener *l, const struct worker_socket *socket)
 {
 	struct view *old = l->view;
@@ -167,6 +254,7 @@ void listener_rebind(struct listener *l, const struct worker_socket *socket)
 	l->view = view_ref(l->worker->view);
 	l->config = socket->listener;
 	l->index = socket->listener_index;
+	group_follow(l);
 	view_unref(old);
 	listener_poll(l);
 }

@@ -21,6 +21,9 @@ struct listener {
 	size_t index; /* in that configuration */
 	struct addr addr;
 	int fd;
+	struct place_group *group; /* of all listeners of its name; NULL: memory was out */
+	uint64_t refused;	   /* since the log last told of one */
+	uint64_t refused_told_ms;
 	uint32_t clients; /* connections that came in here and still live: they hold the listener */
 	bool is_polling;
 	bool is_full; /* no place, or no descriptor: waits to be told, or for its timer */
@@ -38,6 +41,11 @@ void listeners_resume(struct worker *w);
 
 /* A client of this listener has gone, whatever it was: gives its place back, and lets the listener go. */
 void listener_client_gone(struct listener *l);
+
+/* A client was refused before anything was spent on it: counted, and told of in the log now and then. */
+void listener_refused(struct listener *l, const struct addr *peer, enum reason why);
+/* May this client stay?  `guest` (0: none) is for stream_set_guest(). */
+enum reason listener_admit(struct listener *l, const struct addr *peer, uint64_t *guest);
 
 static inline struct tls_context *listener_tls(const struct listener *l)
 {

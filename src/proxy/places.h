@@ -6,6 +6,9 @@
 #ifndef PROXY_PLACES_H
 #define PROXY_PLACES_H
 
+#include "base/list.h"
+
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -15,7 +18,27 @@ struct places {
 	atomic_uint used;
 	atomic_uint waiting; /* workers that want to be told */
 	atomic_uint max;     /* 0: no limit; changes with the configuration */
+	pthread_mutex_t lock; /* of groups: when listeners come and go */
+	struct list groups;
 };
+
+/* The clients of the listeners of one name, over all workers. */
+struct place_group {
+	struct list link;
+	char *name;
+	unsigned refs;
+	atomic_uint used;
+};
+
+void places_init(struct places *p);
+void places_done(struct places *p); /* no group is left */
+
+/* The group of the name, made where there is none; a reference.  NULL: memory is out. */
+struct place_group *place_group_ref(struct places *p, const char *name);
+void place_group_unref(struct places *p, struct place_group *g); /* accepts NULL */
+/* A place in a group of at most so many; 0: no limit. */
+bool place_group_take(struct place_group *g, unsigned max);
+void place_group_give(struct place_group *g, unsigned count);
 
 /* A place for one client.  false: there is none, and the worker's listeners will be asked to go on when there is. */
 bool place_take(struct worker *w);

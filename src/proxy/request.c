@@ -123,15 +123,11 @@ static void client_walk(const struct request *r, struct addr *client)
 
 static void client_find(struct request *r)
 {
-	struct addr client;
-
-	if (!r->is_trusted || !http_head_has(r->head, HTTP_X_FORWARDED_FOR)) {
-		r->client_len = host_print(r->peer, r->client);
-		return;
-	}
-	client = *r->peer;
-	client_walk(r, &client);
-	r->client_len = host_print(&client, r->client);
+	r->client_addr = *r->peer;
+	r->is_forwarded = r->is_trusted && http_head_has(r->head, HTTP_X_FORWARDED_FOR);
+	if (r->is_forwarded)
+		client_walk(r, &r->client_addr);
+	r->client_len = host_print(&r->client_addr, r->client);
 }
 
 /* ---- host and path ---- */

@@ -21,6 +21,7 @@ struct request {
 	const struct addr *peer;	  /* who is connected: the socket's or the PROXY header's; unmapped */
 	const struct addr *local;	  /* where it came in */
 	bool is_tls;
+	bool is_forwarded; /* the client is another than the peer: a trusted peer says so */
 	bool is_trusted; /* the peer is one of trusted_proxies, or a UNIX socket's while any are configured */
 	/* Normalised (uri_path_normalise): what routes look at.  "*" for OPTIONS *. */
 	const char *path;
@@ -32,6 +33,7 @@ struct request {
 	 * that is not trusted itself).  Text without port. */
 	char client[ADDR_TEXT_MAX];
 	size_t client_len;
+	struct addr client_addr;
 	char id[REQUEST_ID_LEN + 1];
 };
 

@@ -182,6 +182,7 @@ static void snapshot_free(struct snapshot *s)
 	}
 	free(s->listener_tls);
 	free(s->clusters);
+	guard_free(s->guard);
 	config_unref(s->config);
 	free(s);
 }
@@ -205,6 +206,7 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_sourc
 	} else {
 		make_listeners(s, sources, errors);
 		make_cluster_contexts(s, errors);
+		s->guard = guard_new(config, sources->limits, errors);
 		if (errors->errors_count == errors_before && !make_views(s, sources->clusters))
 			add_no_memory(errors, config);
 	}

@@ -9,6 +9,7 @@
 
 #include "cluster/cluster.h"
 #include "config/config.h"
+#include "guard/guard.h"
 #include "net/tls_context.h"
 
 #include <stdatomic.h>
@@ -23,12 +24,14 @@ struct snapshot {
 	atomic_uint refcount;
 	struct config *config;		    /* a reference */
 	struct tls_context **listener_tls;  /* one for each of config->listeners; NULL: plain */
+	struct guard *guard;
 	struct snapshot_cluster *clusters;  /* one for each of config->clusters (cluster_config.index) */
 };
 
 /* What lives longer than snapshots and is put into each. */
 struct snapshot_sources {
 	struct clusters *clusters;
+	struct limit_table *limits;
 	struct tls_tickets *tickets; /* shared by all listeners; made with the first configuration's rotate */
 	/* The demo: a listener of this name gets this context although the file gives it no `tls`; NULL: none. */
 	const char *own_tls_listener;

@@ -29,6 +29,13 @@ static void on_drain_over(struct timer *t)
 	ws_relays_close(w, REASON_SHUTDOWN);
 }
 
+static void on_guest_gone(struct ring *ring, uint64_t guest)
+{
+	struct worker *w = ring->user;
+
+	guard_gone(w->limits, guest_hold(guest), ring->now_ms * 1000000);
+}
+
 int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned all_count, struct places *places,
 		unsigned ring_entries)
 {
@@ -62,6 +69,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 		return err;
 	}
 	w->ring.user = w;
+	w->ring.guest_gone = on_guest_gone;
 	pool_init(&w->pool, &w->ring);
 	return 0;
 }
@@ -178,6 +186,7 @@ void worker_apply(struct worker *w, struct snapshot *s, const struct worker_sock
 		return;
 	}
 	w->view = now;
+	w->limits = now->snapshot->guard->table;
 	list_for_each_safe(node, next, &w->listeners) {
 		struct listener *l = container_of(node, struct listener, link);
 

@@ -35,6 +35,7 @@ struct worker {
 	atomic_bool is_waiting; /* for a place */
 	struct mail place_mail;
 	struct view *view;	/* of the snapshot in force */
+	struct limit_table *limits; /* the process's */
 	struct list listeners;	/* struct listener */
 	struct list arrivals;	/* clients that have not come past PROXY header and TLS */
 	struct list h1_servers; /* HTTP/1 connections of clients */

@@ -200,16 +200,16 @@ static const struct broken cases[] = {
 	  "t:1:10: warning: key \"session_memory\" is not yet in effect\nt:1:26: session_memory: "
 		"\"100\" has no unit; this is a size: write 512B, 64KiB, 1MiB or 1GiB" },
 	{ IN_FILE("limits: {per_ip: {connection_rate: 50}}"),
-	  "t:1:10: warning: key \"per_ip\" is not yet in effect\nt:1:36: connection_rate: \"50\" "
+	  "t:1:36: connection_rate: \"50\" "
 		"has no unit; this is a rate: write 50/s, 5/m or 1/h" },
 	{ IN_FILE("limits: {per_ip: {connection_rate: 50/d}}"),
-	  "t:1:10: warning: key \"per_ip\" is not yet in effect\nt:1:36: connection_rate: \"50/d\" "
+	  "t:1:36: connection_rate: \"50/d\" "
 		"has an unknown unit; this is a rate: write 50/s, 5/m or 1/h" },
 	{ IN_FILE("limits: {per_ip: {ipv6_prefix: 0}}"),
-	  "t:1:10: warning: key \"per_ip\" is not yet in effect\nt:1:32: ipv6_prefix: 0 is not "
+	  "t:1:32: ipv6_prefix: 0 is not "
 		"allowed here: at least 1" },
 	{ IN_FILE("limits: {per_ip: {ipv6_prefix: 129}}"),
-	  "t:1:10: warning: key \"per_ip\" is not yet in effect\nt:1:32: ipv6_prefix: 129 is too "
+	  "t:1:32: ipv6_prefix: 129 is too "
 		"large: at most 128" },
 	{ IN_FILE("trusted_proxies: [10.0.0.0/33]"),
 	  "t:1:19: trusted_proxies: \"10.0.0.0/33\" is no network: write 10.0.0.0/8, "

@@ -124,8 +124,9 @@ def build_request(target="/", method="GET", headers=(), body=b"", host="localhos
 
 
 class RawClient:
-    def __init__(self, address, tls=None, name="localhost", timeout=20.0, receive_buffer=None, session=None):
-        """address: (host, port) or the path of a UNIX socket; tls: an ssl.SSLContext."""
+    def __init__(self, address, tls=None, name="localhost", timeout=20.0, receive_buffer=None, session=None,
+                 source=None):
+        """address: (host, port) or the path of a UNIX socket; tls: an ssl.SSLContext; source: the address to come from."""
         family = socket.AF_UNIX if isinstance(address, str) else (
             socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.socket = socket.socket(family)
@@ -133,6 +134,8 @@ class RawClient:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(address)
             if family != socket.AF_UNIX:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
