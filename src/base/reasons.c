@@ -63,6 +63,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_MAX_CONNECTIONS] = { "max_connections", "limits.max_connections", "too many connections", 503, 1013 },
 	[REASON_DENIED] = { "denied", "limits.deny", "the address is denied", 403, 1008 },
 	[REASON_ACCESS] = { "access", "access", "the address has no access", 403, 1008 },
+	[REASON_ORIGIN] = { "origin", "access.origins", "pages of this origin have no access", 403, 1008 },
 	[REASON_LISTENER_CONNECTIONS] = { "listener_connections", "limits.max_connections",
 					  "the listener has too many connections", 503, 1013 },
 	[REASON_PER_IP_CONNECTIONS] = { "per_ip_connections", "limits.per_ip.connections",

@@ -56,10 +56,9 @@ static const struct key request_limits_keys[] = {
 static const struct key access_keys[] = {
 	LIST(access_config, allow, struct cidr, type_cidr, .doc = "Only these networks; empty is everybody."),
 	LIST(access_config, deny, struct cidr, type_cidr, .doc = "Not these."),
-	LIST(access_config, origins, char *, type_origin, .flags = KEY_LATER,
-	     .doc = "Origins of pages that may open a WebSocket or a fallback session: https://example.com "
-		    "or "
-		    "https://*.example.com; empty is every page on the web."),
+	LIST(access_config, origins, char *, type_origin,
+	     .doc = "Origins of pages that may open a WebSocket: https://example.com or https://*.example.com; any "
+		    "other Origin is 403. A client without one is no page, and passes. Empty is every page on the web."),
 	{ 0 },
 };
 

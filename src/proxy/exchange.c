@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 
 #include "base/clock.h"
+#include "guard/origin.h"
 #include "proxy/counters.h"
 #include "proxy/error_page.h"
 #include "proxy/forward.h"
@@ -326,6 +327,18 @@ static enum reason forwarded_admit(struct exchange *x, const struct request *r, 
 	return why;
 }
 
+/* A client without an Origin is no page of a browser. */
+static bool origin_passes(const struct route_config *route, const struct http_head *head)
+{
+	const struct access_config *a = &route->access;
+	const struct http_field *f = http_head_find(head, HTTP_ORIGIN, NULL);
+
+	if (a->origins_count == 0 || f == NULL)
+		return true;
+	return http_head_find(head, HTTP_ORIGIN, f + 1) == NULL &&
+	       origin_is_listed(a->origins, a->origins_count, f->value, f->value_len);
+}
+
 /* Everything that may refuse a request whose route is known, the cheap and the strict first.  false: it was refused. */
 static bool guard_passes(struct exchange *x, const struct request *r)
 {
@@ -340,6 +353,10 @@ static bool guard_passes(struct exchange *x, const struct request *r)
 
 	if (why != REASON_NONE) {
 		exchange_refuse(x, why);
+		return false;
+	}
+	if (x->is_upgrade && !origin_passes(x->route, r->head)) {
+		exchange_refuse(x, REASON_ORIGIN);
 		return false;
 	}
 	why = guard_request_rate(g, &q, now_ns, &told);

@@ -214,7 +214,7 @@ static const struct broken cases[] = {
 	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:40: url: \"auth.internal\" is "
 		"no URL: write http://HOST/PATH or https://HOST/PATH" },
 	{ IN_ROUTE("access: {origins: [example.com]}"),
-	  "t:5:18: warning: key \"access\" is not yet in effect\nt:5:37: origins: \"example.com\" "
+	  "t:5:37: origins: \"example.com\" "
 		"is no origin: write https://HOST or https://*.HOST, without a path" },
 	{ IN_ROUTE("limits: {key: host}"),
 	  "t:5:18: warning: key \"limits\" is not yet in effect\nt:5:32: key: \"host\" is not "
