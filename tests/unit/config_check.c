@@ -217,7 +217,7 @@ static const struct broken cases[] = {
 	  "t:5:37: origins: \"example.com\" "
 		"is no origin: write https://HOST or https://*.HOST, without a path" },
 	{ IN_ROUTE("limits: {key: host}"),
-	  "t:5:18: warning: key \"limits\" is not yet in effect\nt:5:32: key: \"host\" is not "
+	  "t:5:32: key: \"host\" is not "
 		"known: write ip, uri, header:NAME, cookie:NAME, query:NAME or claim:NAME" },
 	{ IN_ROUTE("fallback: {carriers: [sse]}"),
 	  "t:5:18: warning: key \"fallback\" is not yet in effect\nt:5:40: carriers: \"sse\" is no "
