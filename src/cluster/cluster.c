@@ -1,5 +1,6 @@
 #include "cluster/cluster.h"
 
+#include "base/random.h"
 #include "cluster/inside.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@ struct clusters *clusters_new(void)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->by_name);
+	random_bytes(c->sticky_secret, sizeof(c->sticky_secret));
 	c->refcount = 1;
 	return c;
 }
@@ -45,6 +47,7 @@ void clusters_free(struct clusters *c)
 static void cluster_destroy(struct cluster *c)
 {
 	hash_map_done(&c->endpoints);
+	learned_done(&c->learned);
 	pthread_mutex_destroy(&c->lock);
 	free(c->name);
 	free(c);
@@ -58,6 +61,7 @@ static struct cluster *cluster_make(struct clusters *registry, const char *name)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->endpoints);
+	learned_init(&c->learned);
 	c->registry = registry;
 	c->name = strdup(name);
 	if (c->name == NULL || hash_map_put(&registry->by_name, c->name, strlen(name), c) != 0) {
@@ -168,6 +172,27 @@ const struct cluster_member *cluster_view_member(const struct cluster_view *v, c
 	return member_of(v, e);
 }
 
+const struct cluster_member *cluster_view_by_token(const struct cluster_view *v, const char *token, size_t len)
+{
+	return hash_map_find(&v->by_token, token, len);
+}
+
+void cluster_session_learn(struct cluster_view *v, const void *session, size_t len, const struct endpoint *e,
+			   uint64_t now_ms)
+{
+	learned_put(&v->cluster->learned, session, len, e->id_hash, now_ms);
+}
+
+const struct cluster_member *cluster_session_find(struct cluster_view *v, const void *session, size_t len,
+						  uint64_t now_ms)
+{
+	uint64_t id;
+
+	if (!learned_find(&v->cluster->learned, session, len, &id, now_ms))
+		return NULL;
+	return hash_map_find(&v->by_id, &id, sizeof(id));
+}
+
 /* Closes what this request has tried, or opens it again; returns how many candidates that were. */
 static uint32_t tried_set(struct cluster_view *v, const struct pick *p, bool is_tried)
 {
@@ -212,6 +237,18 @@ static void endpoint_take_place(struct endpoint *e)
 	cluster_hear_endpoint(e);
 }
 
+/* Who served the client before goes on, as long as it may: also a backup, which has its session. */
+static struct endpoint *wanted_or_chosen(struct cluster_tier *t, const struct pick *p)
+{
+	uint32_t place;
+
+	if (p->wanted != NULL && p->wanted->is_open)
+		return p->wanted->endpoint;
+	place = t->algorithm->pick(t, p);
+	assert(place < t->count && t->members[place]->is_open);
+	return t->members[place]->endpoint;
+}
+
 enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, struct endpoint **out)
 {
 	struct cluster *c = v->cluster;
@@ -223,10 +260,7 @@ enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, stru
 	cluster_hear_fallen(c);
 	result = tier_choose(v, p->tried_count == 0 ? 0 : tried_set(v, p, true), &t);
 	if (result == PICK_OK) {
-		uint32_t place = t->algorithm->pick(t, p);
-
-		assert(place < t->count && t->members[place]->is_open);
-		picked = t->members[place]->endpoint;
+		picked = wanted_or_chosen(t, p);
 	}
 	if (p->tried_count != 0)
 		tried_set(v, p, false);

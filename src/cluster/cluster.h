@@ -9,12 +9,13 @@
 
 #include "base/hash.h"
 #include "cluster/endpoint.h"
+#include "cluster/sticky.h"
 #include "config/config.h"
 
 struct clusters;
 struct cluster_tier; /* cluster/pick.h */
 
-/* The first four never change.  What may be asked of whom: `is_candidate` is lasting (weight, an address), `is_open` is
+/* The first six never change.  What may be asked of whom: `is_candidate` is lasting (weight, an address), `is_open` is
  * the moment's (not full, not tried by the pick under way); changed by cluster/cluster alone. */
 struct cluster_member {
 	struct endpoint *endpoint; /* a reference */
@@ -22,6 +23,7 @@ struct cluster_member {
 	uint32_t weight;	  /* 0: not picked */
 	uint32_t max_connections; /* 0: no limit */
 	bool is_backup;
+	char token[STICKY_TOKEN_LEN + 1]; /* "": the cluster has no affinity.cookie */
 
 	/* under the cluster's lock */
 	bool is_candidate;
@@ -39,6 +41,8 @@ struct cluster_view {
 	struct cluster_member *members;
 	uint32_t members_count;
 	struct hash_map by_endpoint; /* members by their endpoint's address in memory */
+	struct hash_map by_token;    /* members by what a cookie may show; empty without affinity.cookie */
+	struct hash_map by_id;	     /* members by endpoint.id_hash; empty without affinity.learn */
 	struct cluster_tier *primary;
 	struct cluster_tier *backup; /* asked only where no primary may be */
 };
@@ -62,6 +66,7 @@ uint32_t cluster_active(const struct cluster *c);
 #define PICK_TRIED_MAX 16
 struct pick {
 	uint64_t hash; /* of what the configuration hashes on; for algorithms that hash */
+	const struct cluster_member *wanted; /* of the view: who served this client before; NULL: nobody */
 	const struct endpoint *tried[PICK_TRIED_MAX]; /* passed over: they failed this request already */
 	uint32_t tried_count;
 };
@@ -74,9 +79,19 @@ enum pick_result {
 };
 
 /* Chooses, and counts the choice at once: endpoint_release() ends it.  `out` gets a reference (endpoint_unref).
- * May be picked: not tried, weight > 0, resolved, below max_connections; backups only where no other may.  Allocates
+ * May be picked: not tried, weight > 0, resolved, below max_connections; backups only where no other may, or where the
+ * client comes from one.  Who is wanted comes first; where it may not be picked, the algorithm chooses.  Allocates
  * nothing. */
 enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, struct endpoint **out);
+
+/* Who is meant by an affinity cookie's value, any bytes; NULL: nobody of this view. */
+const struct cluster_member *cluster_view_by_token(const struct cluster_view *v, const char *token, size_t len);
+
+/* affinity.learn: the endpoint has named a session; who has named it.  NULL: nobody knows it, or its endpoint has left. */
+void cluster_session_learn(struct cluster_view *v, const void *session, size_t len, const struct endpoint *e,
+			   uint64_t now_ms);
+const struct cluster_member *cluster_session_find(struct cluster_view *v, const void *session, size_t len,
+						  uint64_t now_ms);
 
 /* The member's configuration (for the TLS name, say), or NULL when the view does not name it. */
 const struct cluster_member *cluster_view_member(const struct cluster_view *v, const struct endpoint *e);

@@ -3,6 +3,7 @@
 #define CLUSTER_INSIDE_H
 
 #include "cluster/cluster.h"
+#include "cluster/learned.h"
 #include "cluster/pick.h"
 
 #include <pthread.h>
@@ -12,6 +13,7 @@ struct clusters {
 	pthread_mutex_t lock; /* held alone, never with a cluster's */
 	struct hash_map by_name;
 	uint32_t refcount; /* the owner's, and one a cluster; under the lock */
+	uint8_t sticky_secret[STICKY_SECRET_LEN]; /* of clusters without a file; made once, so that a reload keeps it */
 };
 
 struct cluster {
@@ -22,6 +24,7 @@ struct cluster {
 	struct hash_map endpoints; /* by name; borrowed: the last reference takes itself out */
 	atomic_uint active;	   /* over all endpoints */
 	struct endpoint *_Atomic fallen;
+	struct learned learned;
 };
 
 /* The living cluster, or a new one; gives a reference.  NULL: out of memory. */

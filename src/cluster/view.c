@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *config)
 {
@@ -39,6 +40,42 @@ static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *c
 	return true;
 }
 
+/* What stands there twice is found by its first member.  False: out of memory. */
+static bool put_once(struct hash_map *map, const void *key, size_t len, struct cluster_member *m)
+{
+	return hash_map_find(map, key, len) != NULL || hash_map_put(map, key, len, m) == 0;
+}
+
+/* What brings clients back to a member.  `secret` NULL: no cookie. */
+static bool member_set_affinity(struct cluster_view *v, struct cluster_member *m, const uint8_t *secret)
+{
+	if (secret != NULL) {
+		sticky_token(secret, v->cluster->name, m->endpoint->name, m->token);
+		if (!put_once(&v->by_token, m->token, STICKY_TOKEN_LEN, m))
+			return false;
+	}
+	return v->config->affinity.learn == NULL ||
+	       put_once(&v->by_id, &m->endpoint->id_hash, sizeof(m->endpoint->id_hash), m);
+}
+
+static bool view_set_affinity(struct cluster_view *v)
+{
+	const struct affinity_cookie *cookie = v->config->affinity.cookie;
+	uint8_t secret[STICKY_SECRET_LEN];
+	const char *fault = NULL;
+
+	memcpy(secret, v->cluster->registry->sticky_secret, sizeof(secret));
+	if (cookie != NULL && cookie->secret_file != NULL)
+		fault = sticky_secret_read(cookie->secret_file, secret);
+	if (fault != NULL) /* it was good a moment ago: proxy/snapshot has looked */
+		log_error("cluster \"%s\": %s: %s: its cookies are signed with a secret of this process",
+			  v->config->name, cookie->secret_file, fault);
+	for (uint32_t i = 0; i < v->members_count; i++)
+		if (!member_set_affinity(v, &v->members[i], cookie != NULL ? secret : NULL))
+			return false;
+	return true;
+}
+
 static bool view_add_member(struct cluster_view *v, const struct endpoint_config *config)
 {
 	struct endpoint *e = endpoint_find(v->cluster, config->address);
@@ -56,8 +93,7 @@ static bool view_add_member(struct cluster_view *v, const struct endpoint_config
 	list_init(&m->of_endpoint);
 	v->members_count++;
 	/* an address that stands there twice is one endpoint: found by its first member */
-	if (hash_map_find(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint)) == NULL &&
-	    hash_map_put(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint), m) != 0)
+	if (!put_once(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint), m))
 		return false;
 	return endpoint_resolve(e, config);
 }
@@ -123,6 +159,8 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 		return NULL;
 	v->config = config;
 	hash_map_init(&v->by_endpoint);
+	hash_map_init(&v->by_token);
+	hash_map_init(&v->by_id);
 	v->cluster = cluster_find(c, config->name);
 	v->members = calloc(config->endpoints_count + 1, sizeof(*v->members));
 	if (v->cluster == NULL || v->members == NULL)
@@ -131,6 +169,8 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 		if (!view_add_member(v, &config->endpoints[i]))
 			goto fail;
 	}
+	if (!view_set_affinity(v))
+		goto fail;
 	v->primary = tier_new(v, algorithm, false);
 	v->backup = v->primary == NULL ? NULL : tier_new(v, algorithm, true);
 	if (v->backup == NULL)
@@ -159,6 +199,8 @@ void cluster_view_free(struct cluster_view *v)
 	if (v->cluster != NULL)
 		cluster_unref(v->cluster);
 	hash_map_done(&v->by_endpoint);
+	hash_map_done(&v->by_token);
+	hash_map_done(&v->by_id);
 	free(v->members);
 	free(v);
 }

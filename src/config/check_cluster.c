@@ -52,6 +52,9 @@ static void check_endpoints(struct checker *k, struct cluster_config *c, struct 
 	names_done(&names);
 }
 
+/* of a cookie, whose whole text stays below what browsers and this program take */
+#define COOKIE_TEXT_MAX 1024u
+
 /* --- tls, affinity, discovery --- */
 
 static void check_cluster_tls(struct checker *k, const struct cluster_config *c, struct node *n)
@@ -78,6 +81,10 @@ static void check_affinity(struct checker *k, const struct affinity_config *a, s
 {
 	const struct affinity_cookie *cookie = a->cookie;
 
+	if (cookie != NULL && cookie->name != NULL && cookie->path != NULL &&
+	    strlen(cookie->name) + strlen(cookie->path) > COOKIE_TEXT_MAX)
+		load_error(k->load, node_get(n, "cookie"), "name and path of a cookie may have %u bytes together",
+			   COOKIE_TEXT_MAX);
 	if (cookie != NULL && cookie->same_site == SAME_SITE_NONE && !cookie->secure)
 		load_error(k->load, check_place(node_get(n, "cookie"), "same_site"),
 			   "browsers drop cookies with same_site: none that are not secure: set `secure: "
@@ -98,6 +105,9 @@ static void check_discover(struct checker *k, const struct discover_config *d, s
 
 static void check_balance(struct checker *k, const struct cluster_config *c, struct node *n)
 {
+	if (c->balance != NULL && strcmp(c->balance, "consistent_hash") != 0 && c->hash_on.kind != REQUEST_KEY_NONE)
+		load_warning(k->load, check_place(n, "hash_on"), "hash_on is for `balance: consistent_hash`: with %.40s it "
+			     "is not looked at", c->balance);
 	if (c->balance != NULL && strcmp(c->balance, "consistent_hash") == 0 &&
 	    node_get(n, "hash_on") == NULL)
 		load_error(k->load, check_place(n, "balance"),

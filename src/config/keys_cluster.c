@@ -63,8 +63,8 @@ static const struct key affinity_cookie_keys[] = {
 	ENUM(affinity_cookie, same_site, same_site, same_site_words, .def = "lax",
 	     .doc = "Clients on pages of other sites need none, which wants `secure` as well."),
 	READABLE(affinity_cookie, secret_file,
-		 .doc = "The key that signs it, shared by proxies. Absent: made at random at start, kept "
-			"over reloads."),
+		 .doc = "What signs it, 16 bytes at least, shared by proxies. Absent: made at random at start, "
+			"kept over reloads."),
 	{ 0 },
 };
 
@@ -204,11 +204,12 @@ const struct key cluster_keys[] = {
 	     .doc = "What routes, logs and metrics call it, and by which a reload knows it again."),
 	TEXT(cluster_config, balance, type_algorithm, .def = CONFIG_BALANCE_DEFAULT,
 	     .doc = "Which endpoint gets the next connection."),
-	VALUE(cluster_config, hash_on, struct request_key, type_request_key, .flags = KEY_LATER,
-	      .doc = "For consistent_hash: ip, uri, header:NAME, cookie:NAME, query:NAME or claim:NAME."),
-	FACTOR(cluster_config, hash_bound, .def = "0", .min = "1", .max = "100", .flags = KEY_LATER,
+	VALUE(cluster_config, hash_on, struct request_key, type_request_key,
+	      .doc = "For consistent_hash: ip, uri (the path), header:NAME, cookie:NAME, query:NAME or claim:NAME. "
+		     "Requests without it are spread."),
+	FACTOR(cluster_config, hash_bound, .def = "0", .min = "1", .max = "100",
 	       .doc = "Bounded loads: no endpoint above so many times the mean; 0 is off."),
-	SECTION(cluster_config, affinity, affinity_config, affinity_keys, .flags = KEY_LATER,
+	SECTION(cluster_config, affinity, affinity_config, affinity_keys,
 		.doc = "What brings a client back to its endpoint."),
 	ENUM(cluster_config, protocol, backend_protocol, backend_protocols, .def = "http1",
 	     .doc = "What the backends speak."),

@@ -1,15 +1,13 @@
 #include "proxy/forward.h"
 
-#include "base/hash.h"
-#include "base/random.h"
 #include "net/stream.h"
+#include "proxy/affinity.h"
 #include "proxy/backend.h"
 #include "proxy/counters.h"
 #include "proxy/head_request.h"
 #include "proxy/held.h"
 #include "proxy/listener.h"
 #include "proxy/preface.h"
-#include "proxy/route.h"
 #include "proxy/ws_relay.h"
 #include "wire/http1_body.h"
 #include "wire/http1_parse.h"
@@ -26,6 +24,7 @@ struct forward {
 	struct timer timer;
 	struct slice head; /* as it leaves; kept until the response is there, for another try */
 	struct held held;  /* of the response, what has to wait for more */
+	struct held learn; /* of its body, what may name a session */
 	struct http1_scan scan;
 	struct http1_body body;
 	uint64_t active_ms; /* when the endpoint last sent or took something */
@@ -34,6 +33,9 @@ struct forward {
 	bool body_begun : 1;	/* some of the request's body has left */
 	bool head_seen : 1;	/* of the final response */
 	bool keep_alive : 1;	/* the endpoint's connection may serve again */
+	bool has_cookie : 1;	/* it brought backend.pick.wanted */
+	bool has_session : 1;	/* the request shows one: affinity.learn has nothing to learn */
+	bool learns : 1;	/* the body may name one */
 	bool is_paused : 1;	/* the client takes nothing: the endpoint is not read */
 };
 
@@ -56,6 +58,7 @@ static void forward_free(struct forward *f)
 {
 	timer_cancel(&f->timer);
 	held_done(&f->held);
+	held_done(&f->learn);
 	http1_body_done(&f->body);
 	slice_unref(f->head);
 	slab_free(&worker_of(f)->forward_slab, f);
@@ -197,6 +200,66 @@ static uint32_t retry_bit(unsigned status)
 	}
 }
 
+/* ---- what brings the client back ---- */
+
+/* A cookie, where the client showed none of the endpoint that answers.  `text` holds it as long as the head is used. */
+static void cookie_add(const struct forward *f, struct response_head *out, struct http_field *field, struct str *text)
+{
+	const struct backend *b = &f->backend;
+	const struct affinity_cookie *c = config_of(f)->affinity.cookie;
+
+	if (c == NULL || (f->has_cookie && b->pick.wanted->endpoint == b->endpoint))
+		return;
+	if (!affinity_cookie_write(text, c, cluster_view_member(b->cluster->view, b->endpoint)))
+		return;
+	*field = (struct http_field){ "set-cookie", text->at, (uint32_t)text->len, 10, HTTP_SET_COOKIE };
+	out->own = field;
+	out->own_count = 1;
+}
+
+static void session_learn(const struct forward *f, const char *session, size_t len)
+{
+	if (len > 0 && len <= AFFINITY_SESSION_MAX)
+		cluster_session_learn(f->backend.cluster->view, session, len, f->backend.endpoint,
+				      worker_of(f)->ring.now_ms);
+}
+
+static void learn_from_head(struct forward *f, const struct http_head *head)
+{
+	const struct affinity_learn *learn = config_of(f)->affinity.learn;
+	const struct http_field *field;
+
+	if (learn == NULL)
+		return;
+	if (learn->from == LEARN_FROM_HEADER) {
+		field = http_head_find_name(head, learn->key, strlen(learn->key), NULL);
+		if (field != NULL)
+			session_learn(f, field->value, field->value_len);
+	} else {
+		f->learns = !f->has_session && head->status / 100 == 2;
+	}
+}
+
+/* Pieces are joined: a name may be cut anywhere. */
+static void learn_from_body(struct forward *f, struct slice in)
+{
+	uint32_t room = AFFINITY_BODY_MAX - f->learn.len;
+	const char *session;
+	size_t len;
+	struct slice joined;
+
+	f->learns = held_append(&f->learn, slice_sub(in, 0, in.len < room ? in.len : room));
+	joined = held_slice(&f->learn);
+	if (f->learns && affinity_session_scan(joined.at, joined.len, config_of(f)->affinity.learn->key, &session, &len)) {
+		session_learn(f, session, len);
+		f->learns = false;
+	}
+	if (f->learn.len >= AFFINITY_BODY_MAX)
+		f->learns = false;
+	if (!f->learns)
+		held_done(&f->learn);
+}
+
 /* A status that another endpoint may better; true: it is being asked. */
 static bool retried_for_status(struct forward *f, const struct http_head *head)
 {
@@ -211,6 +274,9 @@ static void response_begin(struct forward *f, const struct http_head *head)
 {
 	struct exchange *x = f->x;
 	struct response_head out = response_of(head);
+	char cookie[AFFINITY_COOKIE_MAX];
+	struct str text;
+	struct http_field field;
 	uint64_t length;
 	enum http1_body_kind kind = http1_response_body(head, x->method, &length);
 
@@ -219,6 +285,9 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	http1_body_init(&f->body, kind, length, HTTP1_TRAILER_MAX);
 	out.framing = framing_of(head, kind, x->method);
 	out.length = length;
+	str_init(&text, cookie, sizeof(cookie));
+	cookie_add(f, &out, &field, &text);
+	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
 	arm(f, config_of(f)->timeouts.idle_ms);
 }
@@ -232,6 +301,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	struct ws_agreement agreed;
 	struct response_head out = response_of(head);
 	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route };
+	char cookie[AFFINITY_COOKIE_MAX];
+	struct str text;
+	struct http_field field;
 	struct slice early;
 
 	http_head_init(&sent, w->fields, w->fields_cap);
@@ -241,6 +313,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 		return;
 	}
 	out.is_upgrade = true;
+	str_init(&text, cookie, sizeof(cookie));
+	cookie_add(f, &out, &field, &text);
+	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
 	parts.rsv_allowed = agreed.rsv_allowed;
 	parts.backend = backend_give(&f->backend, &parts.endpoint);
@@ -313,6 +388,8 @@ static enum step body_step(struct forward *f, struct slice in, uint32_t *used)
 		forward_fail(f, REASON_BACKEND_BAD_RESPONSE);
 		return STEP_OVER;
 	}
+	if (data_len > 0 && f->learns)
+		learn_from_body(f, slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len));
 	if (data_len > 0)
 		f->x->client_ops->body(f->x, slice_ref(slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len)));
 	*used += (uint32_t)got;
@@ -535,18 +612,20 @@ void forward_start(struct exchange *x, const struct request *r)
 	struct worker *w = x->worker;
 	struct forward *f = slab_alloc_zeroed(&w->forward_slab);
 	const struct cluster_config *c;
+	struct affinity a;
 	enum reason why;
 
 	if (f == NULL) {
 		exchange_refuse(x, REASON_NO_MEMORY);
 		return;
 	}
-	c = route_target(x->route, random_fast());
+	affinity_find(&a, x->view->snapshot, r, w->ring.now_ms);
+	c = a.cluster->view->config;
 	f->x = x;
 	f->backend = (struct backend){
 		.worker = w,
-		.cluster = &x->view->snapshot->clusters[c->index],
-		.pick.hash = hash64(r->client, r->client_len, 0),
+		.cluster = a.cluster,
+		.pick = { .hash = a.hash, .wanted = a.wanted },
 		.may_reuse = c->proxy_protocol == PROXY_PROTOCOL_OUT_OFF,
 		.events = &backend_events,
 		.user = f,
@@ -555,6 +634,8 @@ void forward_start(struct exchange *x, const struct request *r)
 		.on_ready = on_ready,
 		.on_failed = on_failed,
 	};
+	f->has_cookie = a.has_cookie;
+	f->has_session = a.has_session;
 	timer_init(&f->timer, on_timer);
 	x->cluster = c->name;
 	why = head_make(f, r);

@@ -31,7 +31,8 @@ static uint64_t left_out(const struct response_head *h)
 		ids |= HTTP_BIT(HTTP_TRAILER);
 	for (uint32_t i = 0; i < h->own_count; i++)
 		ids |= HTTP_BIT(h->own[i].id);
-	return ids & ~HTTP_BIT(HTTP_OTHER);
+	/* cookies add up */
+	return ids & ~(HTTP_BIT(HTTP_OTHER) | HTTP_BIT(HTTP_SET_COOKIE));
 }
 
 static void own_write(struct str *out, const struct response_head *h, const struct head_edits *e)

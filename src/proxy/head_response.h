@@ -18,7 +18,7 @@ struct response_head {
 	size_t reason_len;
 	/* A backend's, whose fields are passed on without those of its hop; or NULL. */
 	const struct http_head *from;
-	/* Fields of the proxy's own (an error page's); replace the backend's of that id.  What frames is
+	/* Fields of the proxy's own (an error page's); replace the backend's of that id, but for cookies.  What frames is
 	 * not theirs. */
 	const struct http_field *own;
 	uint32_t own_count;

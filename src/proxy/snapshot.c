@@ -3,6 +3,7 @@
 #include "cluster/pool.h"
 #include "config/errors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -148,6 +149,22 @@ static struct tls_context *client_context(const struct config *config, const str
 	return made;
 }
 
+static void check_secret(const struct config *config, const struct cluster_config *c, struct config_errors *errors)
+{
+	const struct affinity_cookie *cookie = c->affinity.cookie;
+	uint8_t secret[STICKY_SECRET_LEN];
+	char fault[FAULT_MAX];
+	const char *error;
+
+	if (cookie == NULL || cookie->secret_file == NULL)
+		return;
+	error = sticky_secret_read(cookie->secret_file, secret);
+	if (error == NULL)
+		return;
+	snprintf(fault, sizeof(fault), "%.400s: %s", cookie->secret_file, error);
+	add_error(errors, config, "cluster", c->name, fault);
+}
+
 static void make_cluster_contexts(struct snapshot *s, struct config_errors *errors)
 {
 	for (size_t i = 0; i < s->config->clusters_count; i++) {
@@ -155,6 +172,7 @@ static void make_cluster_contexts(struct snapshot *s, struct config_errors *erro
 
 		if (c->tls != NULL)
 			s->clusters[i].tls = client_context(s->config, c, errors);
+		check_secret(s->config, c, errors);
 		s->clusters[i].kind = cluster_connection_kind(c);
 	}
 }

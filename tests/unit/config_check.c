@@ -284,13 +284,13 @@ static const struct broken cases[] = {
 		"query:NAME or claim:NAME\nt:2:50: warning: balance \"consistent_hash\" is not yet in "
 		"effect" },
 	{ IN_CLUSTER("hash_on: cookie"),
-	  "t:2:41: warning: key \"hash_on\" is not yet in effect\nt:2:50: hash_on: \"cookie\" "
+	  "t:2:50: hash_on: \"cookie\" "
 		"lacks its name: write cookie:NAME" },
 	{ IN_CLUSTER("hash_bound: 0.5"),
-	  "t:2:41: warning: key \"hash_bound\" is not yet in effect\nt:2:53: hash_bound: 0.5 is "
+	  "t:2:53: hash_bound: 0.5 is "
 		"too small: at least 1" },
 	{ IN_CLUSTER("hash_bound: big"),
-	  "t:2:41: warning: key \"hash_bound\" is not yet in effect\nt:2:53: hash_bound: \"big\" "
+	  "t:2:53: hash_bound: \"big\" "
 		"is not a decimal number: write 1.25" },
 	{ IN_CLUSTER("protocol: http2"),
 	  "t:2:51: protocol: \"http2\" is not allowed here (did you mean \"h2\"?): write http1 or "
@@ -313,13 +313,13 @@ static const struct broken cases[] = {
 	  "t:1:43: a UNIX socket has no name that its certificate could be checked for: set "
 		"`tls.sni`" },
 	{ IN_CLUSTER("affinity: {cookie: {name: \"a b\"}}"),
-	  "t:2:41: warning: key \"affinity\" is not yet in effect\nt:2:67: name: \"a b\" holds "
+	  "t:2:67: name: \"a b\" holds "
 		"what a protocol or cookie name may not: use letters, digits, - . _" },
 	{ IN_CLUSTER("affinity: {cookie: {same_site: none, secure: false}}"),
-	  "t:2:41: warning: key \"affinity\" is not yet in effect\nt:2:72: browsers drop cookies "
+	  "t:2:72: browsers drop cookies "
 		"with same_site: none that are not secure: set `secure: true`" },
 	{ IN_CLUSTER("affinity: {learn: {from: body}}"),
-	  "t:2:41: warning: key \"affinity\" is not yet in effect\nt:2:59: learn lacks \"key\": it "
+	  "t:2:59: learn lacks \"key\": it "
 		"must be given\nt:2:59: learn lacks \"match\": it must be given" },
 	{ IN_CLUSTER("health: {interval: 0}"),
 	  "t:2:41: warning: key \"health\" is not yet in effect\nt:2:60: interval: 0 is not "

@@ -136,7 +136,10 @@ class RawClient:
         try:
             if source:
                 self.socket.bind((source, 0))
-            self.socket.connect(address)
+            try:
+                self.socket.connect(address)
+            except ConnectionResetError:
+                pass  # accepted, and refused before this thread ran again: reading finds its end, writing a broken pipe
             if family != socket.AF_UNIX:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
