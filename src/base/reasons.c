@@ -28,6 +28,8 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_TLS_ALERT] = { "tls_alert", NULL, "the peer sent a fatal TLS alert", 0, 0 },
 	[REASON_PROXY_PROTOCOL] = { "proxy_protocol", "proxy_protocol", "the PROXY header is missing or malformed", 0,
 				    0 },
+	[REASON_CLIENT_HELLO] = { "client_hello", "sni", "the connection does not open with a good ClientHello", 0, 0 },
+	[REASON_NO_SERVER_NAME] = { "no_server_name", "sni", "no cluster serves the name in the ClientHello", 0, 0 },
 	[REASON_TIMEOUT_HANDSHAKE] = { "timeout_handshake", "timeouts.handshake", "the TLS handshake took too long", 0,
 				       0 },
 	[REASON_TIMEOUT_HEADER] = { "timeout_header", "timeouts.header", "the request head took too long", 408, 0 },

@@ -32,6 +32,8 @@ enum reason {
 	REASON_TLS_ERROR,
 	REASON_TLS_ALERT,
 	REASON_PROXY_PROTOCOL,
+	REASON_CLIENT_HELLO,
+	REASON_NO_SERVER_NAME, /* none of the listener's `sni`, and there is no `cluster` */
 	/* deadlines, each with its key */
 	REASON_TIMEOUT_HANDSHAKE,
 	REASON_TIMEOUT_HEADER,

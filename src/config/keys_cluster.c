@@ -213,8 +213,9 @@ const struct key cluster_keys[] = {
 		.doc = "What brings a client back to its endpoint."),
 	ENUM(cluster_config, protocol, backend_protocol, backend_protocols, .def = "http1",
 	     .doc = "What the backends speak."),
-	LIST(cluster_config, source_addresses, struct addr, type_host_addr, .flags = KEY_LATER,
-	     .doc = "Addresses to connect from: several, where 28,000 ports to one backend are too few."),
+	LIST(cluster_config, source_addresses, struct addr, type_host_addr,
+	     .doc = "Addresses to connect from, in turn: several, where 28,000 ports to one backend are too few. "
+		    "Endpoints of another family are connected to from any."),
 	SECTION(cluster_config, queue, queue_config, queue_keys, .flags = KEY_LATER,
 		.doc = "A place to wait when every endpoint is full."),
 	OPTIONAL(cluster_config, tls, cluster_tls, cluster_tls_keys, .flags = KEY_CAN_BE_OFF,

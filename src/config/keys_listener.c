@@ -162,10 +162,9 @@ const struct key listener_keys[] = {
 	ITEMS(listener_config, routes, route_config, route_keys, FOR_HTTP, .item_word = "route",
 	      .doc = "With protocol http: the first route that matches is taken; none is 404."),
 	TEXT(listener_config, cluster, type_name, FOR_TCP, .doc = "With protocol tcp: where connections go."),
-	MAP(listener_config, sni, sni_route, type_server_name, sni_keys, FOR_TCP, .flags = KEY_LATER,
+	MAP(listener_config, sni, sni_route, type_server_name, sni_keys, FOR_TCP,
 	    .item_word = "server name",
 	    .doc = "With protocol tcp and without `tls`: clusters by the name in the ClientHello, which is "
-		   "passed on "
-		   "unopened; `cluster` serves the rest."),
+		   "passed on unopened; `cluster` serves other names, and who says none."),
 	{ 0 },
 };

@@ -5,6 +5,8 @@
 #include "proxy/counters.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 
 static void backend_try(struct backend *b);
 
@@ -88,6 +90,26 @@ static void on_closed(struct duplex *d, enum reason why)
 
 static const struct duplex_events connecting = { on_open, on_bytes, on_nothing, on_nothing, on_closed };
 
+/* The next of the cluster's addresses that is of the endpoint's family; NULL: the kernel's choice. */
+static const struct addr *source_of(struct worker *w, const struct cluster_config *c, const struct addr *to)
+{
+	for (size_t i = 0; i < c->source_addresses_count; i++) {
+		const struct addr *a = &c->source_addresses[w->next_source++ % c->source_addresses_count];
+
+		if (a->sa.sa_family == to->sa.sa_family)
+			return a;
+	}
+	return NULL;
+}
+
+static void say_no_source(const struct backend *b, const struct addr *from, int err)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_print_host(from, text);
+	log_warn("cluster %s: no connection from %s: %s", b->cluster->view->config->name, text, strerror(err));
+}
+
 static bool backend_connect(struct backend *b)
 {
 	const struct cluster_config *c = b->cluster->view->config;
@@ -105,10 +127,15 @@ static bool backend_connect(struct backend *b)
 		return false;
 	if (c->tls != NULL)
 		t.sni = c->tls->sni != NULL ? c->tls->sni : m != NULL ? m->config->host : NULL;
+	t.from = source_of(b->worker, c, &to);
 	b->is_reused = b->is_open = false;
+	errno = 0;
 	b->d = stream_connect(&b->worker->ring, &t);
-	if (b->d == NULL)
+	if (b->d == NULL) {
+		if (t.from != NULL && errno != 0)
+			say_no_source(b, t.from, errno);
 		return false;
+	}
 	duplex_use(b->d, &connecting, b);
 	return true;
 }

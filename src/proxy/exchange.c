@@ -391,6 +391,7 @@ static struct request request_of(const struct exchange *x, const struct exchange
 		.peer = from->peer,
 		.local = from->local,
 		.is_tls = from->is_tls,
+		.connection = from->connection,
 	};
 }
 

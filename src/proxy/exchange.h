@@ -86,6 +86,7 @@ struct exchange_from {
 	const struct addr *local;
 	bool is_tls;
 	const char *tls_version;
+	const struct duplex *connection;
 };
 
 /* An exchange of nothing yet.  NULL: memory is out. */

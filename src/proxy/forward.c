@@ -28,7 +28,7 @@ struct forward {
 	struct http1_scan scan;
 	struct http1_body body;
 	uint64_t active_ms; /* when the endpoint last sent or took something */
-	char preface[PREFACE_MAX];
+	struct preface preface;
 	bool has_answered : 1;	/* any byte of a response */
 	bool body_begun : 1;	/* some of the request's body has left */
 	bool head_seen : 1;	/* of the final response */
@@ -61,6 +61,7 @@ static void forward_free(struct forward *f)
 	held_done(&f->learn);
 	http1_body_done(&f->body);
 	slice_unref(f->head);
+	preface_done(&f->preface);
 	slab_free(&worker_of(f)->forward_slab, f);
 }
 
@@ -607,6 +608,27 @@ static enum reason head_make(struct forward *f, const struct request *r)
 	return len == -2 ? REASON_BAD_REQUEST : REASON_HEADERS_TOO_LARGE;
 }
 
+static bool preface_of(struct forward *f, const struct request *r)
+{
+	struct preface_from from = { .peer = r->peer, .local = r->local };
+	struct tls_info info;
+
+	if (config_of(f)->proxy_protocol == PROXY_PROTOCOL_OUT_OFF)
+		return true;
+	if (r->is_tls && r->connection != NULL) {
+		stream_tls_info(r->connection, &info);
+		from.sni = info.sni;
+		from.alpn = info.alpn;
+		from.tls_version = info.version;
+		from.has_certificate = info.has_peer_certificate;
+	}
+	if (!preface_make(&f->preface, config_of(f), &from))
+		return false;
+	f->backend.preface = f->preface.bytes;
+	f->backend.preface_len = f->preface.len;
+	return true;
+}
+
 void forward_start(struct exchange *x, const struct request *r)
 {
 	struct worker *w = x->worker;
@@ -629,8 +651,6 @@ void forward_start(struct exchange *x, const struct request *r)
 		.may_reuse = c->proxy_protocol == PROXY_PROTOCOL_OUT_OFF,
 		.events = &backend_events,
 		.user = f,
-		.preface = f->preface,
-		.preface_len = preface_write(f->preface, c, r->peer, r->local),
 		.on_ready = on_ready,
 		.on_failed = on_failed,
 	};
@@ -638,7 +658,7 @@ void forward_start(struct exchange *x, const struct request *r)
 	f->has_session = a.has_session;
 	timer_init(&f->timer, on_timer);
 	x->cluster = c->name;
-	why = head_make(f, r);
+	why = preface_of(f, r) ? head_make(f, r) : REASON_NO_MEMORY;
 	if (why != REASON_NONE) {
 		forward_free(f);
 		exchange_refuse(x, why);

@@ -187,7 +187,8 @@ static void reading_update(struct h1_server *c)
 
 static struct exchange_from from_of(const struct h1_server *c)
 {
-	return (struct exchange_from){ c->listener, &c->peer, &c->listener->addr, c->tls_version[0] != '\0', c->tls_version };
+	return (struct exchange_from){ c->listener, &c->peer, &c->listener->addr, c->tls_version[0] != '\0', c->tls_version,
+				       c->client };
 }
 
 static bool exchange_make(struct h1_server *c)

@@ -13,6 +13,8 @@
 
 #define REQUEST_ID_LEN 32 /* hexadecimal digits */
 
+struct duplex;
+
 struct request {
 	const struct http_head *head;
 	const struct config *config; /* of the snapshot in force */
@@ -22,6 +24,7 @@ struct request {
 	const struct addr *local;	  /* where it came in */
 	bool is_tls;
 	bool is_forwarded; /* the client is another than the peer: a trusted peer says so */
+	const struct duplex *connection;  /* its connection: what TLS has told; NULL: not known */
 	bool is_trusted; /* the peer is one of trusted_proxies, or a UNIX socket's while any are configured */
 	/* Normalised (uri_path_normalise): what routes look at.  "*" for OPTIONS *. */
 	const char *path;

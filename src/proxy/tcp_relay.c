@@ -9,6 +9,7 @@
 #include "proxy/counters.h"
 #include "proxy/held.h"
 #include "proxy/preface.h"
+#include "wire/client_hello.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,11 @@
 #define EARLY_MAX 65536u
 
 enum { CLIENT, BACKEND };
+
+/* While the cluster is not known: what the choice needs. */
+struct hello_wait {
+	struct addr peer;
+};
 
 struct tcp_relay {
 	struct list link; /* of worker.tcp_relays */
@@ -29,12 +35,13 @@ struct tcp_relay {
 	struct backend backend;
 	struct endpoint *endpoint; /* once it is open, with its place */
 	struct held early;
+	struct hello_wait *hello; /* a ClientHello is awaited; NULL: the cluster is known */
 	struct access_entry *log;
 	struct timer timer;
 	uint64_t began_ns;
 	uint64_t active_ms;
 	uint8_t closed_by;
-	char preface[PREFACE_MAX];
+	struct preface preface;
 };
 
 const size_t tcp_relay_len = sizeof(struct tcp_relay);
@@ -50,7 +57,7 @@ static void relay_log(struct tcp_relay *r, enum reason why)
 {
 	access_write(r->log, &(struct access_end){
 				     .event = "close",
-				     .cluster = r->backend.cluster->view->config->name,
+				     .cluster = r->backend.cluster != NULL ? r->backend.cluster->view->config->name : NULL,
 				     .endpoint = r->endpoint != NULL ? r->endpoint->name : NULL,
 				     .bytes_in = r->bytes[CLIENT],
 				     .bytes_out = r->bytes[BACKEND],
@@ -84,6 +91,8 @@ static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
 	backend_drop(&r->backend, why);
 	access_free(r->log);
 	held_done(&r->early);
+	free(r->hello);
+	preface_done(&r->preface);
 	list_remove(&r->link);
 	timer_cancel(&r->timer);
 	view_unref(r->view);
@@ -118,6 +127,10 @@ static void on_timer(struct timer *t)
 	uint64_t limit_ms = idle_limit_ms(r);
 	bool is_half = r->has_eof[CLIENT] || r->has_eof[BACKEND];
 
+	if (r->hello != NULL) {
+		relay_end(r, REASON_TIMEOUT_HANDSHAKE, CLOSED_BY_PROXY);
+		return;
+	}
 	if (limit_ms > 0 && worker_of(r)->ring.now_ms - r->active_ms >= limit_ms)
 		relay_end(r, is_half && limit_ms == HALF_CLOSED_MS ? REASON_TIMEOUT_HALF_CLOSED : REASON_TIMEOUT_IDLE,
 			  CLOSED_BY_PROXY);
@@ -137,6 +150,8 @@ static void on_open(struct duplex *d)
 	(void)d;
 }
 
+static void hello_look(struct tcp_relay *r);
+
 static void on_bytes(struct duplex *d, struct slice in)
 {
 	struct tcp_relay *r = d->user;
@@ -148,6 +163,8 @@ static void on_bytes(struct duplex *d, struct slice in)
 	if (to == NULL) { /* the client speaks first, and nobody listens yet */
 		if (!held_append(&r->early, in))
 			relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		else if (r->hello != NULL)
+			hello_look(r);
 		else if (r->early.len >= EARLY_MAX)
 			duplex_read(d, false);
 		return;
@@ -165,6 +182,10 @@ static void on_eof(struct duplex *d)
 	r->has_eof[side] = true;
 	if (r->closed_by == CLOSED_BY_NONE)
 		r->closed_by = side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND;
+	if (r->hello != NULL) {
+		relay_end(r, REASON_CLIENT_HELLO, CLOSED_BY_CLIENT);
+		return;
+	}
 	if (r->has_eof[!side]) {
 		relay_end(r, REASON_NONE, CLOSED_BY_NONE);
 		return;
@@ -205,6 +226,7 @@ static void on_ready(struct backend *b)
 	counter_add(PROXY_TCP_CONNECTIONS, 1);
 	counter_add(PROXY_TCP_OPEN, 1);
 	held_done(&r->early);
+	preface_done(&r->preface);
 	if (early.len > 0)
 		duplex_write(r->sides[BACKEND], early);
 	if (r->has_eof[CLIENT])
@@ -222,22 +244,113 @@ static void on_failed(struct backend *b, enum reason why)
 	relay_end(r, why, CLOSED_BY_PROXY);
 }
 
+/* ---- start ---- */
+
+/* The cluster is known. */
+static void relay_begin(struct tcp_relay *r, const struct cluster_config *c, const struct preface_from *from)
+{
+	char who[ADDR_TEXT_MAX];
+	size_t who_len = addr_print_host(from->peer, who);
+
+	r->backend = (struct backend){
+		.worker = worker_of(r),
+		.cluster = &r->view->snapshot->clusters[c->index],
+		.pick.hash = hash64(who, who_len, 0),
+		.events = &events,
+		.user = r,
+		.on_ready = on_ready,
+		.on_failed = on_failed,
+	};
+	if (!preface_make(&r->preface, c, from)) {
+		relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		return;
+	}
+	r->backend.preface = r->preface.bytes;
+	r->backend.preface_len = r->preface.len;
+	backend_start(&r->backend);
+}
+
+/* The first in the file that fits.  NULL: nobody serves that name. */
+static const struct cluster_config *cluster_of_name(const struct listener_config *l, const char *name, size_t len)
+{
+	for (size_t i = 0; len > 0 && i < l->sni_count; i++)
+		if (pattern_match(&l->sni[i].host, name, len) == 1)
+			return l->sni[i].resolved;
+	return l->cluster_resolved;
+}
+
+/* What has come so far may be a whole ClientHello, its beginning, or neither. */
+static void hello_look(struct tcp_relay *r)
+{
+	struct slice in = held_slice(&r->early);
+	const struct cluster_config *c;
+	struct client_hello hello;
+	struct hello_wait *wait = r->hello;
+	int got = client_hello_peek(in.at, in.len, &hello);
+
+	if (got == 0)
+		return;
+	if (got < 0) {
+		relay_end(r, REASON_CLIENT_HELLO, CLOSED_BY_PROXY);
+		return;
+	}
+	/* a reload may have come while we waited: by what is in force now */
+	view_unref(r->view);
+	r->view = view_ref(r->listener->view);
+	c = cluster_of_name(r->listener->config, hello.name, hello.name_len);
+	if (c == NULL) {
+		relay_end(r, REASON_NO_SERVER_NAME, CLOSED_BY_PROXY);
+		return;
+	}
+	timer_cancel(&r->timer);
+	r->hello = NULL;
+	relay_begin(r, c, &(struct preface_from){ .peer = &wait->peer, .local = &r->listener->addr, .sni = hello.name });
+	free(wait);
+}
+
+static void hello_await(struct tcp_relay *r, const struct addr *peer)
+{
+	uint64_t limit_ms = r->listener->config->timeouts.handshake_ms;
+
+	r->hello = malloc(sizeof(*r->hello));
+	if (r->hello == NULL) {
+		relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		return;
+	}
+	r->hello->peer = *peer;
+	if (limit_ms > 0)
+		ring_timer_arm(&worker_of(r)->ring, &r->timer, limit_ms);
+	if (r->early.len > 0)
+		hello_look(r);
+}
+
+static void relay_choose(struct tcp_relay *r, const struct addr *peer, const struct tls_info *tls)
+{
+	const struct listener_config *l = r->listener->config;
+
+	if (l->sni_count > 0)
+		hello_await(r, peer);
+	else
+		relay_begin(r, l->cluster_resolved,
+			    &(struct preface_from){ .peer = peer,
+						    .local = &r->listener->addr,
+						    .sni = tls->sni,
+						    .alpn = tls->alpn,
+						    .tls_version = tls->version,
+						    .has_certificate = tls->has_peer_certificate });
+}
+
 void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *peer, struct slice first)
 {
 	struct worker *w = l->worker;
 	struct tcp_relay *r = slab_alloc_zeroed(&w->tcp_slab);
-	const struct cluster_config *c = l->config->cluster_resolved;
-	char who[ADDR_TEXT_MAX];
 	struct tls_info info;
-	size_t who_len;
 
-	if (r == NULL || c == NULL) {
-		slab_free(&w->tcp_slab, r);
+	if (r == NULL) {
 		duplex_close(d, REASON_NO_MEMORY);
 		listener_client_gone(l);
 		return;
 	}
-	who_len = addr_print_host(peer, who);
 	stream_tls_info(d, &info);
 	r->listener = l;
 	r->view = view_ref(l->view);
@@ -249,23 +362,11 @@ void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *pe
 	list_append(&w->tcp_relays, &r->link);
 	duplex_use(d, &events, r);
 	duplex_read(d, true);
-	r->backend = (struct backend){
-		.worker = w,
-		.cluster = &r->view->snapshot->clusters[c->index],
-		.pick.hash = hash64(who, who_len, 0),
-		.events = &events,
-		.user = r,
-		.preface = r->preface,
-		.preface_len = preface_write(r->preface, c, peer, &l->addr),
-		.on_ready = on_ready,
-		.on_failed = on_failed,
-	};
-	if (first.len > 0 && !held_append(&r->early, first)) {
-		relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
-		return;
-	}
 	r->bytes[CLIENT] += first.len;
-	backend_start(&r->backend);
+	if (first.len > 0 && !held_append(&r->early, first))
+		relay_end(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+	else
+		relay_choose(r, peer, &info);
 }
 
 void tcp_relays_close(struct worker *w, enum reason why)

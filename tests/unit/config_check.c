@@ -44,8 +44,7 @@ static const struct broken cases[] = {
 	{ IN_LISTENER("cluster: c"),
 	  "t:2:59: \"cluster\" is for protocol tcp: with http, a route names its cluster" },
 	{ IN_LISTENER("sni: {a.b: c}"),
-	  "t:2:59: \"sni\" is for protocol tcp: with http, a route names its cluster\nt:2:59: "
-		"warning: key \"sni\" is not yet in effect" },
+	  "t:2:59: \"sni\" is for protocol tcp: with http, a route names its cluster" },
 	{ IN_LISTENER("protocol: tcp, cluster: c"),
 	  "t:2:35: \"routes\" is for protocol http: a tcp listener has \"cluster\"" },
 	{ IN_TCP("http: {max_headers: 5}, cluster: c"),
@@ -55,13 +54,13 @@ static const struct broken cases[] = {
 	{ IN_TCP("cluster: d"),
 	  "t:2:59: cluster \"d\" is not defined: add it under `clusters:`" },
 	{ IN_TCP("sni: {a.b: d}"),
-	  "t:2:50: warning: key \"sni\" is not yet in effect\nt:2:61: cluster \"d\" is not "
+	  "t:2:61: cluster \"d\" is not "
 		"defined: add it under `clusters:`" },
 	{ IN_TCP("sni: {\"a b\": c}"),
-	  "t:2:50: warning: key \"sni\" is not yet in effect\nt:2:56: sni: \"a b\" is no host: "
+	  "t:2:56: sni: \"a b\" is no host: "
 		"write chat.example.com, \"*.example.com\" or \"~ REGEX\"" },
 	{ IN_TCP("sni: [c]"),
-	  "t:2:50: warning: key \"sni\" is not yet in effect\nt:2:55: \"sni\" must be a mapping, "
+	  "t:2:55: \"sni\" must be a mapping, "
 		"not a list: write { NAME: VALUE }" },
 	{ IN_LISTENER("proxy_protocol: v2"),
 	  "t:2:75: proxy_protocol: \"v2\" is not allowed here: write off or require" },
@@ -340,7 +339,7 @@ static const struct broken cases[] = {
 	  "t:2:41: warning: key \"discover\" is not yet in effect\nt:2:51: addresses from DNS have "
 		"no port: add `port:`, or use `type: srv`" },
 	{ IN_CLUSTER("source_addresses: [\"10.0.0.1:80\"]"),
-	  "t:2:41: warning: key \"source_addresses\" is not yet in effect\nt:2:60: "
+	  "t:2:60: "
 		"source_addresses: \"10.0.0.1:80\" is no IP address: write 10.0.0.1 or \"2001:db8::1\", "
 		"without a port" },
 };
