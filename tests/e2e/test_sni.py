@@ -130,9 +130,12 @@ def test_an_unknown_name_without_a_default_is_closed(by_name):
 
 def test_half_a_hello_has_a_deadline(by_name):
     make, _ = by_name
-    hf = make(timeouts={"handshake": "300ms"})
+    hf = make(timeouts={"handshake": "1s"})
     client = hf.connect()
-    client.send(client_hello("a.test")[:40])
+    try:
+        client.send(client_hello("a.test")[:40])
+    except ConnectionError:
+        pass  # slow machines: over already
     client.seconds_until_end()
     hf.wait_access(lambda line: line.get("reason") == "timeout_handshake")
 
