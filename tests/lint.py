@@ -19,6 +19,7 @@ LIMIT_LINES = 700
 # A library, where its door is, and what it is known by.
 DOORS = [
     ("liburing", re.compile(r"^(liburing|linux/io_uring)"), ["net/"]),
+    ("c-ares", re.compile(r"^ares"), ["net/"]),
     ("libyaml", re.compile(r"^yaml\.h$"), ["config/"]),
     ("PCRE2", re.compile(r"^pcre2"), ["base/regex."]),
     ("OpenSSL", re.compile(r"^openssl/"), ["net/", "base/digest."]),

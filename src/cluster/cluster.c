@@ -4,6 +4,7 @@
 #include "cluster/inside.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,66 @@ struct clusters *clusters_new(void)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->by_name);
+	list_init(&c->found);
 	random_bytes(c->sticky_secret, sizeof(c->sticky_secret));
 	c->refcount = 1;
 	return c;
+}
+
+/* ---- what discovery has found ---- */
+
+struct found {
+	struct list link;
+	struct endpoint_list *list;
+	char cluster[];
+};
+
+static struct found *found_of(struct clusters *c, const char *cluster)
+{
+	list_for_each(node, &c->found) {
+		struct found *f = container_of(node, struct found, link);
+
+		if (strcmp(f->cluster, cluster) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list)
+{
+	struct found *f = found_of(c, cluster);
+	size_t len = strlen(cluster) + 1;
+
+	if (f == NULL) {
+		f = calloc(1, sizeof(*f) + len);
+		if (f == NULL) {
+			endpoint_list_unref(list);
+			return -ENOMEM;
+		}
+		memcpy(f->cluster, cluster, len);
+		list_append(&c->found, &f->link);
+	}
+	endpoint_list_unref(f->list);
+	f->list = list;
+	return 0;
+}
+
+struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluster)
+{
+	struct found *f = found_of(c, cluster);
+
+	return f != NULL ? f->list : NULL;
+}
+
+static void found_free(struct clusters *c)
+{
+	list_for_each_safe(node, next, &c->found) {
+		struct found *f = container_of(node, struct found, link);
+
+		list_remove(&f->link);
+		endpoint_list_unref(f->list);
+		free(f);
+	}
 }
 
 /* The lock is held, and is given back. */
@@ -30,6 +88,7 @@ static void clusters_unref_locked(struct clusters *c)
 	pthread_mutex_unlock(&c->lock);
 	if (!is_last)
 		return;
+	found_free(c);
 	hash_map_done(&c->by_name);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -40,6 +40,7 @@ struct cluster_view {
 	const struct cluster_config *config; /* of the snapshot that the view belongs to */
 	struct cluster_member *members;
 	uint32_t members_count;
+	struct endpoint_list *discovered; /* whose endpoints are members, too; NULL: none */
 	struct hash_map by_endpoint; /* members by their endpoint's address in memory */
 	struct hash_map by_token;    /* members by what a cookie may show; empty without affinity.cookie */
 	struct hash_map by_id;	     /* members by endpoint.id_hash; empty without affinity.learn */
@@ -50,6 +51,12 @@ struct cluster_view {
 struct clusters *clusters_new(void);
 /* All views are gone; endpoints may still be referenced, and go by themselves. */
 void clusters_free(struct clusters *c); /* accepts NULL */
+
+/* What was found for a cluster with `discover`: views that are made from now on have it.  Takes the list; kept by name, also
+ * before there is such a cluster, so that a reload goes by the last good answer.  0 or -ENOMEM.  Control thread. */
+int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list);
+/* The last one, borrowed until the next is set; NULL: none. */
+struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluster);
 
 /* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts are looked up
  * (blocking, control thread); one that cannot be resolved is logged, and keeps the addresses it had; without any it

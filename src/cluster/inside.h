@@ -12,6 +12,7 @@
 struct clusters {
 	pthread_mutex_t lock; /* held alone, never with a cluster's */
 	struct hash_map by_name;
+	struct list found; /* what discovery has found, by the clusters' names */
 	uint32_t refcount; /* the owner's, and one a cluster; under the lock */
 	uint8_t sticky_secret[STICKY_SECRET_LEN]; /* of clusters without a file; made once, so that a reload keeps it */
 };

@@ -153,6 +153,7 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 {
 	const struct algorithm *algorithm = algorithm_find(config->balance);
 	struct cluster_view *v = calloc(1, sizeof(*v));
+	struct endpoint_list *found;
 
 	assert(algorithm != NULL); /* config/check has compared it with algorithm_names() */
 	if (v == NULL)
@@ -162,11 +163,19 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 	hash_map_init(&v->by_token);
 	hash_map_init(&v->by_id);
 	v->cluster = cluster_find(c, config->name);
-	v->members = calloc(config->endpoints_count + 1, sizeof(*v->members));
+	found = config->discover != NULL ? clusters_discovered(c, config->name) : NULL;
+	if (found != NULL)
+		v->discovered = endpoint_list_ref(found);
+	v->members = calloc(config->endpoints_count + (found != NULL ? found->endpoints_count : 0) + 1,
+			    sizeof(*v->members));
 	if (v->cluster == NULL || v->members == NULL)
 		goto fail;
 	for (size_t i = 0; i < config->endpoints_count; i++) {
 		if (!view_add_member(v, &config->endpoints[i]))
+			goto fail;
+	}
+	for (size_t i = 0; found != NULL && i < found->endpoints_count; i++) {
+		if (!view_add_member(v, &found->endpoints[i]))
 			goto fail;
 	}
 	if (!view_set_affinity(v))
@@ -201,6 +210,7 @@ void cluster_view_free(struct cluster_view *v)
 	hash_map_done(&v->by_endpoint);
 	hash_map_done(&v->by_token);
 	hash_map_done(&v->by_id);
+	endpoint_list_unref(v->discovered);
 	free(v->members);
 	free(v);
 }

@@ -34,4 +34,9 @@ const char *check_label(char out[CHECK_LABEL_MAX], const char *what, const char 
 /* The value under a key, else the mapping: where to point when the key may be missing. */
 const struct node *check_place(const struct node *n, const char *key);
 
+/* A list that stands in a file of its own. */
+void check_endpoint_list(struct loader *l, struct endpoint_list *list, struct node *n);
+/* host, port and addr_literal of an address that is one. */
+bool endpoint_config_resolve(struct endpoint_config *e, struct config_memory *memory);
+
 #endif

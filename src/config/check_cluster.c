@@ -6,18 +6,19 @@
 
 /* --- endpoints --- */
 
-static void endpoint_resolve(struct checker *k, struct endpoint_config *e)
+bool endpoint_config_resolve(struct endpoint_config *e, struct config_memory *memory)
 {
 	uint32_t port = 0;
 
 	if (e->address == NULL)
-		return;
-	e->host = config_memory_alloc(k->load->memory, strlen(e->address) + 1);
+		return false;
+	e->host = config_memory_alloc(memory, strlen(e->address) + 1);
 	if (e->host == NULL || !endpoint_split(e->address, e->host, &port))
-		return;
+		return false;
 	e->port = (uint16_t)port;
 	if (addr_parse(&e->addr_literal, e->address) != 0)
 		e->addr_literal.len = 0;
+	return true;
 }
 
 static bool has_weight(const struct cluster_config *c)
@@ -39,7 +40,7 @@ static void check_endpoints(struct checker *k, struct cluster_config *c, struct 
 		load_error(k->load, n, "%s has no endpoints: add `endpoints:` or `discover:`",
 			   check_label(label, "cluster", c->name));
 	for (size_t i = 0; i < c->endpoints_count; i++)
-		endpoint_resolve(k, &c->endpoints[i]);
+		endpoint_config_resolve(&c->endpoints[i], k->load->memory);
 	if (!has_weight(c))
 		load_warning(k->load, list, "every endpoint of %s has weight 0: it gets no connections",
 			     check_label(label, "cluster", c->name));
@@ -49,6 +50,22 @@ static void check_endpoints(struct checker *k, struct cluster_config *c, struct 
 		return;
 	}
 	check_duplicates(k, &names, list, "address", "endpoint");
+	names_done(&names);
+}
+
+void check_endpoint_list(struct loader *l, struct endpoint_list *list, struct node *n)
+{
+	struct checker k = { .load = l };
+	struct names names;
+
+	for (size_t i = 0; i < list->endpoints_count; i++)
+		endpoint_config_resolve(&list->endpoints[i], l->memory);
+	if (!names_init(&names, list->endpoints, list->endpoints_count, sizeof(*list->endpoints),
+			offsetof(struct endpoint_config, address))) {
+		load_error(l, NULL, "out of memory");
+		return;
+	}
+	check_duplicates(&k, &names, n, "address", "endpoint");
 	names_done(&names);
 }
 

@@ -119,20 +119,26 @@ static int file_read(int fd, char **bytes, size_t *len)
 	return -ENOMEM;
 }
 
-struct config *config_load(const char *path, struct config_errors *errors)
+bool config_file_read(const char *path, char **bytes, size_t *len, struct config_errors *errors)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct config *c;
-	char *bytes = NULL;
-	size_t len = 0;
-	int error = fd < 0 ? -errno : file_read(fd, &bytes, &len);
+	int error = fd < 0 ? -errno : file_read(fd, bytes, len);
 
 	if (fd >= 0)
 		close(fd);
-	if (error != 0) {
+	if (error != 0)
 		config_errors_add(errors, path, 0, 0, false, "cannot read it: %s", strerror(-error));
+	return error == 0;
+}
+
+struct config *config_load(const char *path, struct config_errors *errors)
+{
+	struct config *c;
+	char *bytes = NULL;
+	size_t len = 0;
+
+	if (!config_file_read(path, &bytes, &len, errors))
 		return NULL;
-	}
 	c = config_load_bytes(path, bytes, len, errors);
 	free(bytes);
 	return c;

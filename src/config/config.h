@@ -128,6 +128,11 @@ struct limits_config {
 	char *deny_file;
 };
 
+struct resolver_config {
+	struct addr *servers; /* none: the system's */
+	size_t servers_count;
+};
+
 struct shutdown_config {
 	uint64_t grace_ms;
 };
@@ -524,6 +529,14 @@ struct discover_config {
 	char *endpoints_file;
 };
 
+/* Endpoints that were found out, with memory of their own; counted atomically, never changed. */
+struct endpoint_list {
+	struct endpoint_config *endpoints;
+	size_t endpoints_count;
+	struct config_memory *memory;
+	atomic_uint refcount;
+};
+
 struct cluster_config {
 	size_t index; /* in config.clusters */
 	char *name;
@@ -565,6 +578,7 @@ struct config {
 	size_t trusted_proxies_count;
 	struct limits_config limits;
 	struct shutdown_config shutdown;
+	struct resolver_config resolver;
 	struct listener_config *listeners;
 	size_t listeners_count;
 	struct cluster_config *clusters;
@@ -609,6 +623,17 @@ void config_unref(struct config *c); /* accepts NULL */
 const struct cluster_config *config_find_cluster(const struct config *c, const char *name);
 const struct listener_config *config_find_listener(const struct config *c, const char *name);
 const struct route_config *config_find_route(const struct listener_config *l, const char *name);
+
+/* `discover.endpoints_file`: a list of endpoints as a cluster has it, JSON or YAML, alone or under `endpoints:`.  Gives a
+ * list with one reference, or NULL and errors. */
+struct endpoint_list *endpoint_list_load(const char *path, struct config_errors *errors);
+/* An empty one, to be filled before anybody else sees it; NULL: out of memory. */
+struct endpoint_list *endpoint_list_new(size_t endpoints_max);
+/* "HOST:PORT" with weight 1; false: that is no endpoint, or out of memory. */
+bool endpoint_list_add(struct endpoint_list *l, const char *address);
+struct endpoint_list *endpoint_list_ref(struct endpoint_list *l);
+void endpoint_list_unref(struct endpoint_list *l); /* accepts NULL */
+bool endpoint_list_is_equal(const struct endpoint_list *a, const struct endpoint_list *b);
 
 /* -T: the effective configuration as YAML that loads again to an equal one.  0, or -EIO. */
 int config_print(const struct config *c, FILE *out);

@@ -11,6 +11,7 @@ extern const struct key route_keys[];	  /* struct route_config */
 extern const struct key auth_keys[];	  /* struct auth_config */
 extern const struct key websocket_keys[]; /* struct websocket_policy */
 extern const struct key fallback_keys[];  /* struct fallback_config */
+extern const struct key endpoint_list_keys[]; /* struct endpoint_list */
 extern const struct key cluster_keys[];	  /* struct cluster_config */
 
 #endif

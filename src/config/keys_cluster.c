@@ -187,13 +187,19 @@ static const struct key endpoint_keys[] = {
 	{ 0 },
 };
 
+const struct key endpoint_list_keys[] = {
+	ITEMS(endpoint_list, endpoints, endpoint_config, endpoint_keys, .scalar_key = "address",
+	      .item_word = "endpoint", .doc = "A list of endpoints in a file of its own."),
+	{ 0 },
+};
+
 static const struct key discover_keys[] = {
 	STRING(discover_config, dns, .doc = "A name whose addresses are the endpoints."),
 	UINT(discover_config, port, .def = "0", .max = "65535",
 	     .doc = "Their port; srv records bring their own."),
 	ENUM(discover_config, type, discover_type, discover_types, .def = "a", .doc = "Which records."),
 	DURATION(discover_config, refresh, .def = "5s", .min = "1s", .max = "1d", .flags = KEY_NOT_ZERO,
-		 .doc = "Asked again at the records' TTL, and not more often than this."),
+		 .doc = "Asked again at the records' TTL, and not more often than this; the file is looked at this often, too."),
 	READABLE(discover_config, endpoints_file,
 		 .doc = "A file with a list of endpoints, watched, instead of `dns`."),
 	{ 0 },
@@ -242,7 +248,7 @@ const struct key cluster_keys[] = {
 	ITEMS(cluster_config, endpoints, endpoint_config, endpoint_keys, .scalar_key = "address",
 	      .item_word = "endpoint",
 	      .doc = "Where it is served: an address, or a mapping with an address and more."),
-	OPTIONAL(cluster_config, discover, discover_config, discover_keys, .flags = KEY_LATER,
+	OPTIONAL(cluster_config, discover, discover_config, discover_keys,
 		 .doc = "Endpoints that are looked up."),
 	{ 0 },
 };

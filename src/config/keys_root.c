@@ -98,6 +98,12 @@ static const struct key limits_keys[] = {
 	{ 0 },
 };
 
+static const struct key resolver_keys[] = {
+	LIST(resolver_config, servers, struct addr, type_addr,
+	     .doc = "DNS servers for `discover`, as IP:PORT. Absent: those of the system. Takes effect at start."),
+	{ 0 },
+};
+
 static const struct key shutdown_keys[] = {
 	DURATION(shutdown_config, grace, .def = "30s", .max = "1d",
 		 .doc = "After SIGTERM nothing new is accepted, and WebSockets are closed with 1001, spread "
@@ -121,6 +127,7 @@ const struct key root_keys[] = {
 	     .doc = "Networks whose X-Forwarded-For is believed; from anywhere else the peer's own address "
 		    "counts."),
 	SECTION(config, limits, limits_config, limits_keys, .doc = "Bounds of the whole process."),
+	SECTION(config, resolver, resolver_config, resolver_keys, .doc = "How names of `discover` are looked up."),
 	SECTION(config, shutdown, shutdown_config, shutdown_keys, .doc = "How the process ends."),
 	ITEMS(config, listeners, listener_config, listener_keys, .flags = KEY_REQUIRED,
 	      .item_word = "listener", .doc = "Where clients come in."),

@@ -25,6 +25,9 @@ void load_defaults(struct loader *l, const struct key *keys, void *base);
 /* The text of a scalar with the environment in it; NULL after an error was added. */
 const char *load_text(struct loader *l, struct node *n, const char *name);
 
+/* The whole of a file, at most one byte more than a tree may have; the caller frees.  False after an error was added. */
+bool config_file_read(const char *path, char **bytes, size_t *len, struct config_errors *errors);
+
 void load_error(struct loader *l, const struct node *n, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void load_warning(struct loader *l, const struct node *n, const char *format, ...)

@@ -34,6 +34,7 @@ static struct snapshot *snapshot_of(struct control *c, struct config *config, st
 						  .own_tls_listener = c->options->own_tls_listener,
 						  .own_tls = c->options->own_tls };
 
+	discovery_prepare(c->clusters, config);
 	return snapshot_new(config, &sources, errors);
 }
 
@@ -151,6 +152,7 @@ static bool open_all(struct control *c, struct config_errors *errors)
 		return add_failure(errors, "the workers' rings (see RLIMIT_MEMLOCK and RLIMIT_NOFILE)", err);
 	for (unsigned i = 0; i < c->crew.count; i++)
 		shutdown_watch(&c->crew.members[i]);
+	discovery_init(&c->discovery, c);
 	err = signals_init(&c->signals, c);
 	if (err < 0)
 		return add_failure(errors, "signalfd", err);
@@ -247,8 +249,10 @@ void control_done(struct control *c)
 	sockets_done(&c->sockets);
 	reload_done(&c->reload);
 	crew_done(&c->crew);
+	discovery_stop(&c->discovery);
 	if (c->has_ring)
 		ring_done(&c->ring);
+	discovery_done(&c->discovery);
 	signals_done(&c->signals);
 	snapshot_unref(c->snapshot);
 	clusters_free(c->clusters);

@@ -8,6 +8,7 @@
 #define CONTROL_CONTROL_H
 
 #include "control/crew.h"
+#include "control/discovery.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
 #include "control/signals.h"
@@ -45,6 +46,7 @@ struct control {
 	struct crew crew;
 	struct signals signals;
 	struct reload reload;
+	struct discovery discovery;
 	struct shutdown shutdown;
 	struct control_start start;
 };

@@ -110,11 +110,15 @@ static void spread_over(struct control *c)
 	if (is_first)
 		log_info("holdfast " HF_VERSION " is ready: %u worker%s", c->crew.count,
 			 c->crew.count == 1 ? "" : "s");
-	else
+	else if (!c->reload.is_refresh)
 		log_info("reload: the new configuration is in force");
+	c->reload.is_refresh = false;
+	discovery_follow(&c->discovery, c->snapshot->config);
 	if (c->reload.is_asked) {
-		c->reload.is_asked = false;
+		c->reload.is_asked = c->reload.is_stale = false;
 		reload_ask(c);
+	} else if (c->reload.is_stale) {
+		reload_refresh(c);
 	}
 }
 
@@ -213,6 +217,21 @@ void reload_ask(struct control *c)
 		log_error("reload: out of memory, the old configuration stays in force");
 		reload_set_globals(c, c->snapshot->config);
 		sockets_keep(&c->sockets, c->snapshot->config);
+	}
+}
+
+void reload_refresh(struct control *c)
+{
+	struct snapshot *s;
+
+	c->reload.is_stale = c->reload.next != NULL;
+	if (c->shutdown.state != SHUTDOWN_NOT || c->reload.is_stale)
+		return;
+	s = snapshot_again(c->snapshot, c->clusters);
+	c->reload.is_refresh = true;
+	if (s == NULL || reload_spread(c, s) < 0) {
+		c->reload.is_refresh = false;
+		log_error("discovery: out of memory, the endpoints stay as they are");
 	}
 }
 

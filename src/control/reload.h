@@ -15,10 +15,15 @@ struct reload {
 	struct snapshot *next; /* on its way, with a reference; NULL: none */
 	unsigned waiting;      /* workers that have not answered */
 	bool is_asked;	       /* again, meanwhile */
+	bool is_refresh;       /* `next` is the configuration in force with other endpoints */
+	bool is_stale;	       /* endpoints have changed, meanwhile */
 };
 
 /* Reads the configuration again. */
 void reload_ask(struct control *c);
+
+/* The endpoints of a cluster are others than those that views were made of: the same configuration anew. */
+void reload_refresh(struct control *c);
 
 /* Hands a snapshot, whose sockets are open, to every worker; takes the caller's reference.  0, or -ENOMEM: nothing has
  * happened. */

@@ -95,6 +95,7 @@ struct guard *guard_new(const struct config *config, struct limit_table *table, 
 	size_t before = errors->errors_count;
 
 	if (g != NULL) {
+		atomic_init(&g->refcount, 1);
 		g->table = table;
 		if (deny_make(g, &config->limits, errors) && cidr_set_init(&g->trusted, &trusted, 1) &&
 		    per_ip_make(&g->per_ip, &config->limits.per_ip, "", config) && listeners_make(g, config))
@@ -112,9 +113,15 @@ static void access_done(struct guard_access *a)
 	cidr_set_done(&a->deny);
 }
 
+struct guard *guard_ref(struct guard *g)
+{
+	atomic_fetch_add_explicit(&g->refcount, 1, memory_order_relaxed);
+	return g;
+}
+
 void guard_free(struct guard *g)
 {
-	if (g == NULL)
+	if (g == NULL || atomic_fetch_sub_explicit(&g->refcount, 1, memory_order_acq_rel) != 1)
 		return;
 	for (size_t i = 0; i < g->listeners_count; i++) {
 		struct guard_listener *l = &g->listeners[i];

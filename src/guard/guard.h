@@ -13,6 +13,8 @@
 #include "guard/cidr_set.h"
 #include "guard/limit_table.h"
 
+#include <stdatomic.h>
+
 /* Who may come at all: an empty `allow` is everybody. */
 struct guard_access {
 	struct cidr_set allow, deny;
@@ -48,10 +50,13 @@ struct guard {
 	struct guard_per_ip per_ip;
 	struct guard_listener *listeners; /* one for each of the configuration's */
 	size_t listeners_count;
+	atomic_uint refcount; /* snapshots of one configuration share it */
 };
 
 /* NULL: what is wrong with the files that the configuration names is in `errors`. */
 struct guard *guard_new(const struct config *config, struct limit_table *table, struct config_errors *errors);
+struct guard *guard_ref(struct guard *g);
+/* Drops one reference, and with the last one the guard. */
 void guard_free(struct guard *g); /* accepts NULL */
 
 /* What a connection holds of the table: of the process's entry and of the listener's. */

@@ -236,6 +236,35 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_sourc
 	return s;
 }
 
+struct snapshot *snapshot_again(const struct snapshot *old, struct clusters *clusters)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	atomic_init(&s->refcount, 1);
+	s->config = config_ref(old->config);
+	s->guard = guard_ref(old->guard);
+	s->listener_tls = calloc(s->config->listeners_count + 1, sizeof(*s->listener_tls));
+	s->clusters = calloc(s->config->clusters_count + 1, sizeof(*s->clusters));
+	if (s->listener_tls == NULL || s->clusters == NULL)
+		goto fail;
+	for (size_t i = 0; i < s->config->listeners_count; i++)
+		if (old->listener_tls[i] != NULL)
+			s->listener_tls[i] = tls_context_ref(old->listener_tls[i]);
+	for (size_t i = 0; i < s->config->clusters_count; i++) {
+		s->clusters[i].kind = old->clusters[i].kind;
+		if (old->clusters[i].tls != NULL)
+			s->clusters[i].tls = tls_context_ref(old->clusters[i].tls);
+	}
+	if (!make_views(s, clusters))
+		goto fail;
+	return s;
+fail:
+	snapshot_free(s);
+	return NULL;
+}
+
 struct snapshot *snapshot_ref(struct snapshot *s)
 {
 	atomic_fetch_add_explicit(&s->refcount, 1, memory_order_relaxed);

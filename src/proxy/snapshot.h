@@ -41,6 +41,8 @@ struct snapshot_sources {
 /* Gives a snapshot with one reference, and takes a reference on the configuration.  NULL: certificates that cannot be
  * read and their like are added to `errors` as "FILE: ..." (file:0:0), all of them. */
 struct snapshot *snapshot_new(struct config *config, const struct snapshot_sources *sources, struct config_errors *errors);
+/* The same configuration and contexts with new views: the endpoints of a cluster are others.  NULL: out of memory. */
+struct snapshot *snapshot_again(const struct snapshot *s, struct clusters *clusters);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* accepts NULL */
 

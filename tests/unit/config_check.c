@@ -333,10 +333,10 @@ static const struct broken cases[] = {
 	  "t:2:41: warning: key \"drain\" is not yet in effect\nt:2:61: close_code: 999 is too "
 		"small: at least 1000" },
 	{ IN_CLUSTER("discover: {}"),
-	  "t:2:41: warning: key \"discover\" is not yet in effect\nt:2:51: discover takes one of "
+	  "t:2:51: discover takes one of "
 		"\"dns\" and \"endpoints_file\"" },
 	{ IN_CLUSTER("discover: {dns: a}"),
-	  "t:2:41: warning: key \"discover\" is not yet in effect\nt:2:51: addresses from DNS have "
+	  "t:2:51: addresses from DNS have "
 		"no port: add `port:`, or use `type: srv`" },
 	{ IN_CLUSTER("source_addresses: [\"10.0.0.1:80\"]"),
 	  "t:2:60: "
