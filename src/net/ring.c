@@ -118,6 +118,7 @@ int ring_init(struct ring *r, unsigned entries, bool with_buffers)
 	list_init(&r->resume);
 	list_init(&r->chunks);
 	list_init(&r->finishing);
+	list_init(&r->passages);
 	if (ring_stream_hooks.stream_len > 0)
 		slab_init(&r->streams, ring_stream_hooks.stream_len, ring_stream_hooks.stream_align);
 	pthread_mutex_init(&r->mail_lock, NULL);

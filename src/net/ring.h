@@ -60,6 +60,8 @@ struct ring {
 	struct list finishing; /* streams whose user has left */
 	/* A stream that had a guest (stream_set_guest) is over; NULL where there are none. */
 	void (*guest_gone)(struct ring *, uint64_t guest);
+	struct list passages;
+	uint32_t passages_count;
 	struct list chunks; /* pieces of send queues that nobody uses just now */
 	uint32_t chunks_count;
 	void *user; /* the worker */

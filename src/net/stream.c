@@ -1,5 +1,6 @@
 #include "net/stream.h"
 
+#include "net/passages.h"
 #include "net/socket.h"
 #include "net/stream_inside.h"
 #include "net/tls_context.h"
@@ -61,6 +62,8 @@ void stream_end(struct stream *s)
 	timer_cancel(&s->timer);
 	list_remove(&s->resume);
 	list_remove(&s->finishing);
+	if (s->is_passed || s->is_passed_to)
+		passages_forget(s);
 	if (s->send_state != SEND_SILENT)
 		list_remove(&s->sending); /* else it is on the list `sent`, and is taken off there */
 	if (s->is_receiving || s->send_state == SEND_WAITING) {
@@ -118,7 +121,7 @@ void stream_opened(struct stream *s)
 
 static bool is_reading(const struct stream *s)
 {
-	return s->state != STREAM_CONNECTING && s->state != STREAM_CLOSED && !s->has_eof &&
+	return s->state != STREAM_CONNECTING && s->state != STREAM_CLOSED && !s->has_eof && !s->is_passed &&
 	       (s->wants_read || s->state != STREAM_OPEN || s->is_send_dead);
 }
 
@@ -235,13 +238,17 @@ static void on_recv(struct op *op, int res, uint32_t flags)
 	slice_unref(in);
 	if (res > 0)
 		pool_weigh(s, (uint32_t)res);
-	if (s->state != STREAM_CLOSED && !s->is_receiving && res != -ENOBUFS)
+	if (s->state == STREAM_CLOSED || s->is_receiving)
+		return;
+	if (s->is_passed)
+		passages_look(s);
+	else if (res != -ENOBUFS)
 		stream_receive_later(s);
 }
 
 /* ---- sending ---- */
 
-static void flush_later(struct stream *s)
+void stream_flush_later(struct stream *s)
 {
 	if (s->send_state == SEND_NONE && s->state != STREAM_CONNECTING && list_is_empty(&s->sending))
 		list_append(&ring_of(s)->flush, &s->sending);
@@ -276,13 +283,13 @@ void stream_queue(struct stream *s, struct slice out)
 	s->duplex.queued += len;
 	if (s->duplex.queued >= DUPLEX_HIGH)
 		s->was_full = true;
-	flush_later(s);
+	stream_flush_later(s);
 }
 
 /* Is anybody to be told when the queue has left?  Then the loop must not sleep over it. */
 static bool is_awaited(const struct stream *s)
 {
-	return s->was_full || s->wants_shutdown;
+	return s->was_full || s->wants_shutdown || s->is_passed_to;
 }
 
 static void send_submit(struct stream *s, bool is_waiting)
@@ -325,7 +332,9 @@ static void on_flush(struct list *node)
 
 	if (s->state == STREAM_CLOSED || s->send_state != SEND_NONE)
 		return;
-	if (s->duplex.queued > 0)
+	if (s->is_passed_to && s->queue.count == 0)
+		passages_look(s);
+	else if (s->duplex.queued > 0)
 		send_submit(s, false);
 	else
 		shutdown_if_due(s);
@@ -344,7 +353,9 @@ static void send_next(struct stream *s, bool is_waiting)
 	if (s->duplex.queued > 0 && is_waiting)
 		send_submit(s, true);
 	else if (s->duplex.queued > 0)
-		flush_later(s);
+		stream_flush_later(s);
+	else if (s->is_passed_to)
+		passages_look(s);
 	else
 		shutdown_if_due(s);
 	if (s->state == STREAM_FINISHING)
@@ -441,7 +452,7 @@ static void stream_shutdown(struct duplex *d)
 	if (s->tls != NULL)
 		tls_close_notify(s->tls, (struct tls_sink){ stream_emit, s });
 	s->wants_shutdown = true;
-	flush_later(s);
+	stream_flush_later(s);
 }
 
 static void stream_close(struct duplex *d, enum reason why)
@@ -463,6 +474,8 @@ static void stream_finish(struct duplex *d)
 		stream_end(s);
 		return;
 	}
+	if (s->is_passed || s->is_passed_to)
+		passages_forget(s);
 	stream_shutdown(d);
 	s->state = STREAM_FINISHING;
 	list_append(&ring_of(s)->finishing, &s->finishing);
@@ -530,7 +543,7 @@ static void on_connect(struct op *op, int res, uint32_t flags)
 	}
 	s->state = s->tls != NULL ? STREAM_HANDSHAKE : STREAM_OPEN;
 	if (s->duplex.queued > 0)
-		flush_later(s); /* the preface */
+		stream_flush_later(s); /* the preface */
 	if (s->tls == NULL) {
 		stream_opened(s);
 		return;
@@ -608,6 +621,11 @@ bool stream_set_guest(struct duplex *d, uint64_t guest)
 bool stream_is_tls(const struct duplex *d)
 {
 	return stream_of(d)->tls != NULL;
+}
+
+bool stream_is_bulk(const struct duplex *d)
+{
+	return stream_of(d)->is_large;
 }
 
 void stream_tls_info(const struct duplex *d, struct tls_info *out)

@@ -46,6 +46,8 @@ bool stream_set_guest(struct duplex *d, uint64_t guest);
 void streams_end(struct ring *r);
 
 bool stream_is_tls(const struct duplex *d);
+/* Whether it has lately brought many bytes at once. */
+bool stream_is_bulk(const struct duplex *d);
 /* See tls_info(); all "" for a plain stream. */
 void stream_tls_info(const struct duplex *d, struct tls_info *out);
 /* Why it failed, for the log: TLS's words, or errno's; "" when there is nothing to say. */

@@ -49,6 +49,8 @@ struct stream {
 	bool is_shut : 1;	/* it has left */
 	bool is_send_dead : 1;	/* the peer takes nothing any more; what it has sent is still read */
 	bool was_full : 1;
+	bool is_passed : 1;    /* a passage reads it */
+	bool is_passed_to : 1; /* a passage writes to it */
 	bool is_reset : 1; /* the close is to be a reset */
 };
 
@@ -76,6 +78,8 @@ void stream_send_failed(struct stream *s, int error);
 
 /* Arms a receive at the end of the turn, if there is none and somebody reads. */
 void stream_receive_later(struct stream *s);
+/* Sends at the end of the turn what is queued. */
+void stream_flush_later(struct stream *s);
 /* Appends to what is to be sent; takes the slice. */
 void stream_queue(struct stream *s, struct slice out);
 

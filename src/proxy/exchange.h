@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 #include "net/duplex.h"
+#include "net/passage.h"
 #include "proxy/access_log.h"
 #include "proxy/head_response.h"
 #include "proxy/view.h"
@@ -23,8 +24,12 @@ struct exchange_client {
 	/* A response's head: interim ones any number of times, the final one once.  The client's half decides keep_alive,
 	 * framing for HTTP/1.0, and the bytes; borrowed. */
 	void (*head)(struct exchange *, struct response_head *);
-	/* A piece of the response's body; takes the slice. */
-	void (*body)(struct exchange *, struct slice);
+	/* A piece of the response's body; takes the slice.  false: the client takes no more just now, the handler has to
+	 * stop its source until `room`. */
+	bool (*body)(struct exchange *, struct slice);
+	/* The next `len` bytes of the body, straight from a stream that brings nothing else meanwhile (net/passage).
+	 * false: not here; they come by `body`. */
+	bool (*pass)(struct exchange *, struct duplex *from, uint64_t len, const struct passage_events *, void *user);
 	/* The response is whole.  The exchange is over when the request is, too. */
 	void (*end)(struct exchange *, const struct http_field *trailers, uint32_t count);
 	/* A response that has begun cannot be completed: the client must see that. */
@@ -34,14 +39,14 @@ struct exchange_client {
 	/* After a 101: the client's stream, whose user the caller becomes, and the bytes that came early (takes none:
 	 * a reference for the caller).  The exchange and the client's half are gone when exchange_free() was called. */
 	struct duplex *(*upgrade)(struct exchange *, struct slice *early);
-	/* Whether the client takes no more just now: the handler has to stop its source until `room`. */
-	bool (*is_full)(const struct exchange *);
 };
 
 /* Who answers.  Called by the client's half. */
 struct exchange_handler {
 	/* Payload of the request's body; borrowed.  Only while read(on). */
 	void (*body)(struct exchange *, struct slice);
+	/* Where the body may be passed on to as it is, without `body`; NULL: nowhere. */
+	struct duplex *(*sink)(struct exchange *);
 	/* The request is whole. */
 	void (*end)(struct exchange *, const struct http_field *trailers, uint32_t count);
 	/* The client takes more again. */

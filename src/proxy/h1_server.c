@@ -340,6 +340,8 @@ static uint32_t body_read(struct h1_server *c, struct slice in)
 		h1_close(c, REASON_NONE);
 		return 0;
 	}
+	if (data_len > 0 && passage_is_from(c->client))
+		passage_less(c->client, data_len); /* it was under way before the passage */
 	if (data_len > 0 && x->handler != NULL)
 		x->handler->body(x, slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len));
 	if (c->state == H1_BODY && http1_body_is_over(&c->body))
@@ -442,6 +444,43 @@ static void eof_look(struct h1_server *c)
 		h1_close(c, REASON_CLIENT_CLOSED); /* the rest will not come */
 }
 
+/* ---- long bodies, straight through ---- */
+
+static void on_passed(void *user, uint64_t len)
+{
+	struct h1_server *c = user;
+
+	http1_body_skip(&c->body, len);
+	c->body_len += len;
+	c->x->bytes_in += len;
+	c->active_ms = worker_of(c)->ring.now_ms;
+}
+
+static void on_passage_done(void *user)
+{
+	struct h1_server *c = user;
+
+	if (c->state == H1_BODY && http1_body_is_over(&c->body))
+		request_over(c);
+	h1_run(c, SLICE_EMPTY);
+}
+
+static const struct passage_events body_passage = { on_passed, on_passage_done };
+
+/* Much of a body is still to come, and nothing of it is here: it may go without us. */
+static void body_pass(struct h1_server *c)
+{
+	struct duplex *to;
+
+	if (c->state != H1_BODY || !c->takes_body || c->held.len > 0 || c->has_eof || c->body.kind != HTTP1_BODY_LENGTH ||
+	    http1_body_left_bytes(&c->body) < PASSAGE_MIN || c->client == NULL || passage_is_from(c->client) ||
+	    !stream_is_bulk(c->client) || c->x->handler == NULL)
+		return;
+	to = c->x->handler->sink(c->x);
+	if (to != NULL)
+		passage_start(c->client, to, http1_body_left_bytes(&c->body), &body_passage, c);
+}
+
 static void h1_run(struct h1_server *c, struct slice in)
 {
 	if (c->is_running) {
@@ -469,10 +508,12 @@ static void h1_run(struct h1_server *c, struct slice in)
 	}
 	eof_look(c);
 	c->is_running = false;
-	if (c->state == H1_GONE)
+	if (c->state == H1_GONE) {
 		h1_free(c);
-	else
-		reading_update(c);
+		return;
+	}
+	body_pass(c);
+	reading_update(c);
 }
 
 /* ---- the client's half of the exchange ---- */
@@ -562,7 +603,7 @@ static void client_head(struct exchange *x, struct response_head *h)
 		client_fail(c);
 }
 
-static void client_body(struct exchange *x, struct slice s)
+static bool client_body(struct exchange *x, struct slice s)
 {
 	struct h1_server *c = x->client;
 	struct ring *r = &worker_of(c)->ring;
@@ -571,22 +612,30 @@ static void client_body(struct exchange *x, struct slice s)
 
 	if (s.len == 0 || c->state == H1_GONE) {
 		slice_unref(s);
-		return;
+		return true;
 	}
 	if (!c->is_chunked) {
 		client_write(c, s);
-		return;
+		return c->client == NULL || !duplex_is_full(c->client);
 	}
 	line = ring_bump(r, HTTP1_CHUNK_LINE_MAX);
 	len = line != NULL ? http1_write_chunk_line(line, HTTP1_CHUNK_LINE_MAX, s.len) : -1;
 	if (len < 0) {
 		slice_unref(s);
 		client_fail(c);
-		return;
+		return true;
 	}
 	client_write(c, ring_bump_take(r, (uint32_t)len));
 	client_write(c, s);
 	client_write(c, slice_static("\r\n", 2));
+	return c->client == NULL || !duplex_is_full(c->client);
+}
+
+static bool client_pass(struct exchange *x, struct duplex *from, uint64_t len, const struct passage_events *e, void *user)
+{
+	struct h1_server *c = x->client;
+
+	return !c->is_chunked && c->client != NULL && passage_start(from, c->client, len, e, user);
 }
 
 static void last_chunk_write(struct h1_server *c, const struct http_field *trailers, uint32_t count)
@@ -635,7 +684,8 @@ static void client_read(struct exchange *x, bool on)
 	struct h1_server *c = x->client;
 	bool was_on = c->takes_body;
 
-	if (c->state == H1_GONE)
+	/* During a passage all that still comes up goes on at once, or it would come behind what the passage brings. */
+	if (c->state == H1_GONE || (c->client != NULL && passage_is_from(c->client)))
 		return;
 	c->takes_body = on;
 	c->active_ms = worker_of(c)->ring.now_ms;
@@ -657,21 +707,14 @@ static struct duplex *client_upgrade(struct exchange *x, struct slice *early)
 	return d;
 }
 
-static bool client_is_full(const struct exchange *x)
-{
-	const struct h1_server *c = x->client;
-
-	return c->client != NULL && duplex_is_full(c->client);
-}
-
 static const struct exchange_client client_ops = {
 	.head = client_head,
 	.body = client_body,
+	.pass = client_pass,
 	.end = client_end,
 	.abort = client_abort,
 	.read = client_read,
 	.upgrade = client_upgrade,
-	.is_full = client_is_full,
 };
 
 /* ---- the client's events ---- */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/passage.h"
 #include "net/stream.h"
 #include "proxy/access_log.h"
 #include "proxy/backend.h"
@@ -17,6 +18,9 @@
 #define HALF_CLOSED_MS 300000u
 /* What a client says before there is an endpoint. */
 #define EARLY_MAX 65536u
+
+/* Bulk goes straight through, so much at a time: what has become talk again is better relayed. */
+#define PASSAGE_LEN (64u << 20)
 
 enum { CLIENT, BACKEND };
 
@@ -152,6 +156,32 @@ static void on_open(struct duplex *d)
 
 static void hello_look(struct tcp_relay *r);
 
+static void passed(struct tcp_relay *r, int from, uint64_t len)
+{
+	r->bytes[from] += len;
+	r->active_ms = worker_of(r)->ring.now_ms;
+}
+
+static void on_passed_in(void *user, uint64_t len)
+{
+	passed(user, CLIENT, len);
+}
+
+static void on_passed_out(void *user, uint64_t len)
+{
+	passed(user, BACKEND, len);
+}
+
+static void on_passage_done(void *user)
+{
+	(void)user;
+}
+
+static const struct passage_events passages[] = {
+	[CLIENT] = { on_passed_in, on_passage_done },
+	[BACKEND] = { on_passed_out, on_passage_done },
+};
+
 static void on_bytes(struct duplex *d, struct slice in)
 {
 	struct tcp_relay *r = d->user;
@@ -169,7 +199,11 @@ static void on_bytes(struct duplex *d, struct slice in)
 			duplex_read(d, false);
 		return;
 	}
+	if (passage_is_from(d))
+		passage_less(d, in.len); /* it was under way before the passage */
 	duplex_write(to, slice_ref(in));
+	if (stream_is_bulk(d) && !passage_is_from(d) && !r->has_eof[!from])
+		passage_start(d, to, PASSAGE_LEN, &passages[from], r);
 	if (duplex_is_full(to))
 		duplex_read(d, false);
 }

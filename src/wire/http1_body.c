@@ -1,5 +1,6 @@
 #include "wire/http1_body.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "wire/chars.h"
@@ -260,6 +261,14 @@ long http1_body_decode(struct http1_body *body, const uint8_t *in, size_t len, c
 		}
 	}
 	return at - in;
+}
+
+void http1_body_skip(struct http1_body *body, uint64_t len)
+{
+	assert(body->kind == HTTP1_BODY_LENGTH && body->state == BODY_DATA && len <= body->left_bytes);
+	body->left_bytes -= len;
+	if (body->left_bytes == 0)
+		body->state = BODY_OVER;
 }
 
 bool http1_body_is_over(const struct http1_body *body)

@@ -51,6 +51,9 @@ void http1_body_done(struct http1_body *body);
 long http1_body_decode(struct http1_body *body, const uint8_t *in, size_t len, const uint8_t **data,
 		       size_t *data_len);
 
+/* So much of the payload of HTTP1_BODY_LENGTH has gone another way: len <= http1_body_left_bytes(). */
+void http1_body_skip(struct http1_body *body, uint64_t len);
+
 /* Nothing more belongs to the body. */
 bool http1_body_is_over(const struct http1_body *body);
 /* The peer sends no more: HTTP1_OK if the body is over now, HTTP1_ERR_TRUNCATED, or the error that there

@@ -681,6 +681,41 @@ def test_client_that_leaves_takes_its_backend_connection_along(holdfast, make_or
     origin.wait(lambda b: not b.tasks, "the end of the endless response")
 
 
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_long_response_cut_in_its_midst_is_seen_as_cut_short(holdfast, make_origin, how):
+    """Long bodies take a way of their own through the kernel: their ends are as true as those of short ones."""
+    origin = make_origin(answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 * MIB) + b"x" * (20 * MIB), how))
+    hf = holdfast(origin)
+    client = hf.connect().send(build_request())
+    with pytest.raises((Truncated, ConnectionError)):
+        client.read_response()
+    (line,) = hf.wait_access()
+    assert line["reason"] == "backend_truncated"
+    assert hf.request("/", "GET").status in (200, 502), "and the process goes on"
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_long_request_cut_in_its_midst_is_seen_as_cut_short(holdfast, origin, how):
+    hf = holdfast(origin, listener={"http": {"max_body_size": 0}})
+    client = hf.connect().send(build_request("/", "POST", [("Content-Length", str(64 * MIB))]) + b"x" * (20 * MIB))
+    getattr(client, how)()
+    origin.wait(lambda b: b.requests and b.requests[0].conn.ended, "the end at the backend")
+    assert not origin.requests[0].is_whole
+    assert hf.request().status == 200
+
+
+def test_long_bodies_one_after_another_on_one_connection(holdfast, make_origin):
+    """What follows a long body, in either direction, is where it belongs."""
+    body = os.urandom(3 * MIB)
+    origin = make_origin(lambda request, conn: ok(request.body_hash.hexdigest() if request.method == "PUT" else body))
+    client = holdfast(origin).connect()
+    for _ in range(6):
+        client.send(build_request("/up", "PUT", body=body) + build_request("/down") + build_request("/up", "PUT", body=b"x"))
+        assert client.read_response().text == hashlib.sha256(body).hexdigest()
+        assert client.read_response().body == body
+        assert client.read_response().text == hashlib.sha256(b"x").hexdigest()
+
+
 def test_request_cut_short_never_looks_whole_to_the_backend(holdfast, origin):
     hf = holdfast(origin)
     for request in (build_request("/", "POST", [("Content-Length", "1000")]) + b"half",
