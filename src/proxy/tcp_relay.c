@@ -71,7 +71,7 @@ static void relay_log(struct tcp_relay *r, enum reason why)
 			     });
 }
 
-/* `why` NONE: what is queued leaves first. */
+/* `why` NONE: what is queued leaves first.  A client for whom there is no endpoint sees an end, not a reset. */
 static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
 {
 	struct listener *l = r->listener;
@@ -79,7 +79,7 @@ static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
 	if (r->closed_by == CLOSED_BY_NONE)
 		r->closed_by = (uint8_t)by;
 	for (int i = 0; i < 2; i++) {
-		if (r->sides[i] != NULL && why == REASON_NONE)
+		if (r->sides[i] != NULL && (why == REASON_NONE || r->endpoint == NULL))
 			duplex_finish(r->sides[i]);
 		else if (r->sides[i] != NULL)
 			duplex_close(r->sides[i], why);

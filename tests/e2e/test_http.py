@@ -691,7 +691,6 @@ def test_long_response_cut_in_its_midst_is_seen_as_cut_short(holdfast, make_orig
         client.read_response()
     (line,) = hf.wait_access()
     assert line["reason"] == "backend_truncated"
-    assert hf.request("/", "GET").status in (200, 502), "and the process goes on"
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
