@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -346,24 +346,40 @@ static int ring_wait(struct ring *r)
 }
 
 /* What was submitted silently and has posted nothing until now has succeeded: a send that falls short is posted by the
- * very enter that submits it.  Not while something is still to be submitted, or completions wait outside the queue. */
+ * very enter that submits it.  Not while completions wait outside the queue. */
 static void settle_sent(struct ring *r)
 {
-	if (list_is_empty(&r->sent) || io_uring_sq_ready(&r->uring) > 0)
+	if (list_is_empty(&r->sent))
 		return;
 	if (__atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW)
 		return;
 	run_list(&r->sent, ring_stream_hooks.sent);
 }
 
+/* What the last turn, or anybody between two, has left to be submitted. */
+static void submit_prepare(struct ring *r)
+{
+	if (r->starved_woken) {
+		r->starved_woken = false;
+		list_splice(&r->resume, &r->small.starved);
+		list_splice(&r->resume, &r->large.starved);
+	}
+	run_list(&r->resume, ring_stream_hooks.resume);
+	run_list(&r->flush, ring_stream_hooks.flush);
+}
+
 int ring_turn(struct ring *r)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
-	int err = ring_wait(r);
+	bool is_all_submitted;
+	int err;
 
+	submit_prepare(r);
+	err = ring_wait(r);
 	if (err < 0)
 		return err;
+	is_all_submitted = io_uring_sq_ready(&r->uring) == 0; /* before callbacks add to it */
 	r->now_ms = clock_now_ms();
 	io_uring_for_each_cqe(&r->uring, head, cqe)
 	{
@@ -376,15 +392,9 @@ int ring_turn(struct ring *r)
 	r->last_count = count;
 	r->stats.turns++;
 	r->stats.completions += count;
-	settle_sent(r);
+	if (is_all_submitted)
+		settle_sent(r);
 	timers_run(&r->timers, r->now_ms);
-	if (r->starved_woken) {
-		r->starved_woken = false;
-		list_splice(&r->resume, &r->small.starved);
-		list_splice(&r->resume, &r->large.starved);
-	}
-	run_list(&r->resume, ring_stream_hooks.resume);
-	run_list(&r->flush, ring_stream_hooks.flush);
 	if (r->on_turn != NULL)
 		r->on_turn(r);
 	ring_reap(r);
@@ -392,29 +402,6 @@ int ring_turn(struct ring *r)
 }
 
 /* ---- what the kernel has ---- */
-
-static bool probe_recv_credit(struct io_uring *u)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(u);
-	struct io_uring_cqe *cqe;
-	int fds[2], res = -EINVAL;
-
-	if (sqe == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
-		return false;
-	close(fds[1]);
-	io_uring_prep_recv(sqe, fds[0], NULL, 0, 0);
-	sqe->ioprio = HF_RECV_MULTISHOT;
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = 0;
-	hf_sqe_set_recv_credit(sqe, 65536);
-	/* The group does not exist: -ENOBUFS from a kernel that knows the field, -EINVAL from one that does not. */
-	if (io_uring_submit_and_wait(u, 1) >= 0 && io_uring_peek_cqe(u, &cqe) == 0) {
-		res = cqe->res;
-		io_uring_cqe_seen(u, cqe);
-	}
-	close(fds[0]);
-	return res != -EINVAL;
-}
 
 static int probe_failed(int err, char *error, size_t error_len)
 {
@@ -449,8 +436,6 @@ int ring_probe(char *error, size_t error_len)
 		if (!io_uring_opcode_supported(probe, needed[i]))
 			err = -EINVAL;
 	io_uring_free_probe(probe);
-	if (err == 0)
-		ring_features.recv_credit = probe_recv_credit(&u);
 	ring_features.msg_ring = err == 0;
 	io_uring_queue_exit(&u);
 	return err == 0 ? 0 : probe_failed(err, error, error_len);

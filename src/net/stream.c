@@ -4,7 +4,6 @@
 #include "net/socket.h"
 #include "net/stream_inside.h"
 #include "net/tls_context.h"
-#include "net/uring_compat.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,10 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What one receive may bring before it has to be armed again: the bound of a stream's share of a turn, and of what still
- * comes after read(false). */
-#define CREDIT_SMALL 65536u
-#define CREDIT_LARGE 262144u
 /* So many full buffers in a row, and the next receive is for the pool of large ones; so many that would have fitted in a
  * small one, and it is not any more. */
 #define FULL_IN_A_ROW 8
@@ -142,11 +137,9 @@ static void receive_arm(struct stream *s)
 		s->is_large = !s->is_large;
 	pool = s->is_large ? &r->large : &r->small;
 	io_uring_prep_recv(sqe, s->fd, NULL, 0, 0);
-	sqe->ioprio = HF_RECVSEND_POLL_FIRST;
-	if (ring_features.recv_credit) {
-		sqe->ioprio |= HF_RECV_MULTISHOT;
-		hf_sqe_set_recv_credit(sqe, s->is_large ? CREDIT_LARGE : CREDIT_SMALL);
-	}
+	/* One shot each.  A multishot receive that takes the last data while a reset arrives may never tell of the reset (seen on
+	 * 6.18; on AF_UNIX of the end: liburing#1549), and one that polls first misses one that is there already; arming again
+	 * costs an SQE, bounds what a stream brings in a turn to a buffer, and leaves nothing to cancel when reading stops. */
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = pool->group;
 	ring_sqe_own(sqe, &s->recv_op);
@@ -188,6 +181,8 @@ static void pool_weigh(struct stream *s, uint32_t len)
 
 void stream_eof(struct stream *s)
 {
+	if (s->has_eof) /* FIN behind a close_notify */
+		return;
 	s->has_eof = true;
 	if (s->state == STREAM_FINISHING) {
 		if (s->is_shut)
@@ -286,10 +281,10 @@ void stream_queue(struct stream *s, struct slice out)
 	stream_flush_later(s);
 }
 
-/* Is anybody to be told when the queue has left?  Then the loop must not sleep over it. */
+/* Is something to follow when the send under way is over?  Then the loop must not sleep over it. */
 static bool is_awaited(const struct stream *s)
 {
-	return s->was_full || s->wants_shutdown || s->is_passed_to;
+	return s->was_full || s->wants_shutdown || s->is_passed_to || s->sent_len < s->duplex.queued;
 }
 
 static void send_submit(struct stream *s, bool is_waiting)
@@ -360,7 +355,7 @@ static void send_next(struct stream *s, bool is_waiting)
 		shutdown_if_due(s);
 	if (s->state == STREAM_FINISHING)
 		ring_timer_arm(ring_of(s), &s->timer, STREAM_LINGER_MS); /* slow, but it goes on */
-	if (s->state > STREAM_OPEN)
+	if (s->state != STREAM_OPEN)
 		return;
 	if (s->duplex.queued == 0 || (s->was_full && s->duplex.queued <= DUPLEX_LOW)) {
 		s->was_full = false;
@@ -374,10 +369,18 @@ void stream_send_failed(struct stream *s, int error)
 	s->is_send_dead = true;
 	sendq_done(&s->queue, ring_of(s));
 	s->duplex.queued = 0;
-	if (s->has_eof || s->state == STREAM_FINISHING)
+	if (s->has_eof || s->state == STREAM_FINISHING) {
 		stream_fail(s, stream_reset_reason(s));
-	else
-		stream_receive_later(s); /* what it sent before is still to be read, and then its end */
+	} else if (s->is_receiving) {
+		/* What it sent before is still to be read, and then its end.  The send has taken the socket's error, and an
+		 * armed receive may never hear of it: a fresh one does. */
+		struct io_uring_sqe *sqe = ring_sqe(ring_of(s));
+
+		io_uring_prep_cancel_fd(sqe, s->fd, IORING_ASYNC_CANCEL_ALL); /* by user_data it was seen to miss */
+		ring_sqe_forget(sqe);
+	} else {
+		stream_receive_later(s);
+	}
 }
 
 /* It said nothing: all of it has gone. */

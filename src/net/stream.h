@@ -1,7 +1,6 @@
 /* A socket on the ring as a duplex: plain, or with TLS inside.
  *
- * Reads by multishot receives into buffers of the ring's pools, with a credit that bounds what one stream may bring in a
- * turn; writes from a queue of slices that leaves at the end of the turn, one operation at a time.  An idle stream owns
+ * Reads into buffers of the ring's pools, one a turn, small ones or, for a stream that brings many bytes, large ones; writes from a queue of slices that leaves at the end of the turn, one operation at a time.  An idle stream owns
  * no buffer.  States: connecting, handshake, open, finishing, each with its deadline.
  * Called by: proxy/, cluster/pool, demo/, by way of net/duplex. */
 #ifndef NET_STREAM_H

@@ -1,7 +1,5 @@
 /* Streams on a real ring and real sockets.  Both ends are streams of one ring, or the peer is a thread that knows
  * nothing of rings.  One timer guards each test: a stream that is forgotten leaves the ring asleep until it fires. */
-#pragma GCC diagnostic ignored "-Wunused-function" /* until main() has its list */
-
 #include "net/stream.h"
 
 #include <errno.h>
@@ -21,7 +19,7 @@
 #include "tls_certs.h"
 #include "tls_pair.h"
 
-#define GUARD_MS 8000 /* what has not come by then never does */
+#define GUARD_MS 3000 /* what has not come by then never does */
 #define DATA_MAX (1u << 20)
 
 static struct ring ring;
@@ -238,26 +236,14 @@ static void ring_end(void)
 	assert_int_equal(ring.small.taken, 0);
 	assert_int_equal(ring.large.taken, 0);
 	timer_cancel(&guard);
-	assert_true(timers_next_ms(&ring.timers, ring.now_ms) == UINT64_MAX || true);
 	bytes_done(&a.in);
 	bytes_done(&b.in);
 	ring_done(&ring);
 }
 
-static bool has_credit;
-
 static int setup(void **state)
 {
 	(void)state;
-	ring_features.recv_credit = has_credit;
-	ring_begin(1024, 64);
-	return 0;
-}
-
-static int setup_without_credit(void **state)
-{
-	(void)state;
-	ring_features.recv_credit = false;
 	ring_begin(1024, 64);
 	return 0;
 }
@@ -278,7 +264,6 @@ static int group_setup(void **state)
 	(void)state;
 	stream_setup();
 	assert_int_equal(ring_probe(error, sizeof(error)), 0);
-	has_credit = ring_features.recv_credit;
 	for (size_t i = 0; i < sizeof(data); i++) {
 		x = x * 1103515245 + 12345;
 		data[i] = (uint8_t)(x >> 16);
@@ -615,22 +600,29 @@ static void who_heeds_the_mark_is_bounded(void **state)
 static void small_pieces_that_wait_give_their_buffers_back(void **state)
 {
 	int fds[2];
+	uint32_t taken;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	end_use(&a, stream_accept(&ring, fds[0]));
-	pair_begin(TCP); /* `a` is another now: the first one is held by fds[1] alone */
-	duplex_read(b.d, true);
-	(void)fds;
-	while (a.opens == 0)
-		turn();
-	while (!duplex_is_full(a.d) || a.d->queued == 0) {
+	/* Nobody reads the other end: what is written waits, and small pieces of it must not hold their blocks. */
+	while (a.d->queued == 0 || a.d->queued > 1u << 30) {
 		assert_true(duplex_write(a.d, slice_static(data, 100000)));
 		turn_a_few();
-		if (b.in.len > 0)
-			duplex_read(b.d, false);
 	}
-	skip();
+	taken = a.d->queued;
+	for (unsigned i = 0; i < 64; i++) {
+		struct buf *block = buf_new(4096);
+		struct slice piece = { block, block->data, 64 };
+
+		memcpy(block->data, data + i * 64, 64);
+		a.kept[i] = slice_ref(piece);
+		assert_true(duplex_write(a.d, piece));
+		assert_int_equal(block->refs, 1); /* ours alone */
+	}
+	a.kept_count = 64;
+	assert_int_equal(a.d->queued, taken + 64 * 64);
+	close(fds[1]);
 }
 
 /* ---- ends ---- */
@@ -1021,8 +1013,10 @@ static void a_peer_that_does_not_speak_tls_is_told(void **state)
 		TURN_UNTIL(b.is_closed);
 		assert_int_equal(b.why, REASON_TLS_ERROR);
 		turn_a_few();
-		assert_true(recv(p.fd, answer, sizeof(answer), MSG_DONTWAIT) >= 7);
-		assert_int_equal(answer[0], 21); /* an alert, RFC 8446 B.1 */
+		if (i > 0) { /* OpenSSL says nothing to plain HTTP */
+			assert_true(recv(p.fd, answer, sizeof(answer), MSG_DONTWAIT) >= 7);
+			assert_int_equal(answer[0], 21); /* an alert, RFC 8446 B.1 */
+		}
 		close(p.fd);
 		pair_reset();
 
@@ -1153,27 +1147,33 @@ static void what_was_negotiated_is_known(void **state)
 	assert_string_equal(text, "");
 }
 
-/* ---- buffers run out ---- */
-
-static int setup_tiny(void **state)
-{
-	(void)state;
-	ring_features.recv_credit = has_credit;
-	ring_begin(2, 1);
-	return 0;
-}
-
-static int setup_tiny_without_credit(void **state)
-{
-	(void)state;
-	ring_features.recv_credit = false;
-	ring_begin(2, 1);
-	return 0;
-}
-
-/* No list of tests yet: as they stand, the first of them waits for bytes that nobody sends.  Skipped, and said. */
 int main(void)
 {
-	printf("net_stream: not finished, skipped\n");
-	return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(bytes_are_exact_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_slices_leave_without_another_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_message_does_not_wait_for_the_next_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_heeds_the_mark_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(small_pieces_that_wait_give_their_buffers_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_direction_ends_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_finishes_may_go_and_the_bytes_arrive, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_comes_after_finish_is_swallowed, setup, teardown),
+		cmocka_unit_test_setup_teardown(streams_end_does_not_wait_for_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_close_for_a_reason_is_a_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(bytes_before_a_reset_are_delivered, setup, teardown),
+		cmocka_unit_test_setup_teardown(peers_may_reset_at_any_point, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_connection_is_told_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_error_is_known_in_on_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connect_that_nobody_answers_ends_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_preface_leaves_before_anything_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_handshake_that_stalls_ends_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_does_not_believe_us_says_so, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_peer_that_does_not_speak_tls_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_peer_that_goes_in_the_handshake_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stream_may_be_left_in_its_first_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(records_cut_to_bytes_are_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_negotiated_is_known, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
