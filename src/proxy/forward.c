@@ -390,13 +390,10 @@ static enum step body_step(struct forward *f, struct slice in, uint32_t *used)
 		forward_fail(f, REASON_BACKEND_BAD_RESPONSE);
 		return STEP_OVER;
 	}
-<<<<<<< HEAD
 	if (data_len > 0 && f->learns)
 		learn_from_body(f, slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len));
-=======
 	if (data_len > 0 && passage_is_from(f->backend.d))
 		passage_less(f->backend.d, data_len); /* it was under way before the passage */
->>>>>>> 46e1a5f (net/passage: long plain bodies and bulk of tcp relays go by splice, 0.3 of the CPU of the best peer)
 	if (data_len > 0)
 		f->is_full = !f->x->client_ops->body(
 			f->x, slice_ref(slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len)));
