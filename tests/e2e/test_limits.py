@@ -7,6 +7,7 @@ import pytest
 
 from kit.backends import named
 from kit.frames import TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.process import python
 from kit.raw import Truncated
 from kit.wait import wait_until
 
@@ -375,3 +376,31 @@ def test_honest_clients_notice_nothing_of_a_greedy_one(holdfast, backend):
         assert honest.request().status == 200
     assert all(keep)
     assert hf.fd_count() <= before + 8, "who is refused leaves nothing behind"
+
+
+FLOOD = """
+import socket
+while True:
+    with socket.socket() as s:
+        s.bind(("%s", 0))
+        s.settimeout(5)
+        try:
+            s.connect(("127.0.0.1", %d))
+        except OSError:
+            pass
+"""
+
+
+def test_honest_clients_notice_nothing_of_a_flood(holdfast, backend, make_child):
+    """Refused by the thousand, from processes of their own.  Every turn of the ring then accepts: once, no send was settled
+    in such turns, and what was written behind one stayed where it was."""
+    hf = holdfast(backend, **limits(deny=[f"{GREEDY}/32"]))
+    honest = [hf.connect(source=HONEST) for _ in range(4)]
+    script = FLOOD % (GREEDY, hf.port)
+    for _ in range(3):
+        make_child([python(), "-c", script], port=hf.port)
+    hf.wait_log("refused: the address is denied")
+    for _ in range(250):
+        assert [c.request().status for c in honest] == [200] * 4
+    assert hf.request(source=HONEST).status == 200
+    assert hf.fd_count() < 200, "who is refused leaves nothing behind"
