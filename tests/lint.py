@@ -22,7 +22,7 @@ DOORS = [
     ("c-ares", re.compile(r"^ares"), ["net/"]),
     ("libyaml", re.compile(r"^yaml\.h$"), ["config/"]),
     ("PCRE2", re.compile(r"^pcre2"), ["base/regex."]),
-    ("OpenSSL", re.compile(r"^openssl/"), ["net/", "base/digest."]),
+    ("OpenSSL", re.compile(r"^openssl/"), ["net/", "base/digest.", "base/signature."]),
     ("xxHash", re.compile(r"^xxh"), ["base/hash."]),
     ("nghttp2", re.compile(r"^nghttp2"), ["wire/"]),
     ("jansson", re.compile(r"^jansson"), ["control/", "guard/"]),

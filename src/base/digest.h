@@ -1,4 +1,4 @@
-/* Digests and encodings: SHA-1, SHA-256, HMAC, base64, hex.  With net/, the only door to OpenSSL. */
+/* Digests and encodings: SHA-1, SHA-256, HMAC, base64, hex.  With net/ and base/signature, the only door to OpenSSL. */
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 

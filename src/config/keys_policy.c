@@ -26,16 +26,17 @@ static const struct key jwt_keys[] = {
 		    "cookie:NAME, query:NAME, "
 		    "subprotocol."),
 	READABLE(jwt_config, keys,
-		 .doc = "A JWKS file with the public keys; read again on reload and when it changes."),
+		 .doc = "A JWKS file with the public keys (RSA, EC, Ed25519, Ed448, oct), chosen by kid; read again on "
+			"reload."),
 	READABLE(jwt_config, secret_file,
-		 .doc = "A file with the shared secret of HS256 and its like, instead of `keys`."),
+		 .doc = "A file with the shared secret of HS256 and its like (16 bytes at least), instead of `keys`."),
 	LIST(jwt_config, algorithms, char *, type_jwt_algorithm, .def = "RS256, ES256",
 	     .doc = "What may have signed it; never the token's own choice."),
 	STRING(jwt_config, issuer, .doc = "What its iss must be. Absent: not looked at."),
 	LIST(jwt_config, audience, char *, type_string,
 	     .doc = "One of these must be in its aud. Absent: not looked at."),
 	DURATION(jwt_config, leeway, .def = "30s", .max = "1h", .doc = "How far clocks may differ."),
-	ENUM(jwt_config, on_expiry, jwt_on_expiry, on_expiry_words, .def = "close",
+	ENUM(jwt_config, on_expiry, jwt_on_expiry, on_expiry_words, .def = "close", .flags = KEY_LATER,
 	     .doc = "What becomes of a live connection whose token runs out: closed with 4401, or nothing."),
 	MAP(jwt_config, claims, jwt_claim, type_string, claim_keys, .item_word = "claim",
 	    .doc = "Claims that must be there, and have one of these values."),
@@ -58,7 +59,7 @@ static const struct key forward_auth_keys[] = {
 
 const struct key auth_keys[] = {
 	OPTIONAL(auth_config, jwt, jwt_config, jwt_keys, .doc = "A JSON Web Token at the handshake."),
-	OPTIONAL(auth_config, forward, forward_auth_config, forward_auth_keys, .doc = "Ask a service."),
+	OPTIONAL(auth_config, forward, forward_auth_config, forward_auth_keys, .flags = KEY_LATER, .doc = "Ask a service."),
 	{ 0 },
 };
 

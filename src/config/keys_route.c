@@ -97,7 +97,7 @@ const struct key route_keys[] = {
 	SECTION(route_config, limits, request_limits, request_limits_keys,
 		.doc = "How often it may be asked."),
 	SECTION(route_config, access, access_config, access_keys, .doc = "Who may ask."),
-	SECTION(route_config, auth, auth_config, auth_keys, .flags = KEY_LATER,
+	SECTION(route_config, auth, auth_config, auth_keys,
 		.doc = "Who must prove who they are."),
 	SECTION(route_config, websocket, websocket_policy, websocket_keys,
 		.doc = "What holds for connections that became WebSockets."),

@@ -39,36 +39,42 @@ static bool access_make(struct guard_access *a, struct cidr_list allow, struct c
 	return cidr_set_init(&a->allow, &allow, 1) && cidr_set_init(&a->deny, &deny, 1);
 }
 
-static bool route_make(struct guard_route *r, const struct listener_config *l, const struct route_config *c)
+static bool route_make(struct guard_route *r, const struct listener_config *l, const struct route_config *c,
+		       struct config_errors *errors)
 {
+	if (c->auth.jwt != NULL)
+		r->jwt = jwt_rules_new(c->auth.jwt, errors);
+	if (c->auth.jwt != NULL && r->jwt == NULL)
+		return false;
 	r->requests = bucket_rate_of(c->limits.request_rate_per_s, c->limits.request_burst);
 	r->scope = scope_of("route", l->name, c->name);
 	return access_make(&r->access, (struct cidr_list){ c->access.allow, c->access.allow_count },
 			   (struct cidr_list){ c->access.deny, c->access.deny_count });
 }
 
-static bool listener_make(struct guard_listener *l, const struct config *config, const struct listener_config *c)
+static bool listener_make(struct guard_listener *l, const struct config *config, const struct listener_config *c,
+			  struct config_errors *errors)
 {
 	l->routes = calloc(c->routes_count + 1, sizeof(*l->routes));
 	if (l->routes == NULL)
 		return false;
 	l->routes_count = c->routes_count;
 	for (size_t i = 0; i < c->routes_count; i++)
-		if (!route_make(&l->routes[i], c, &c->routes[i]))
+		if (!route_make(&l->routes[i], c, &c->routes[i], errors))
 			return false;
 	return access_make(&l->access, (struct cidr_list){ c->access.allow, c->access.allow_count },
 			   (struct cidr_list){ c->access.deny, c->access.deny_count }) &&
 	       per_ip_make(&l->per_ip, &c->limits.per_ip, c->name, config);
 }
 
-static bool listeners_make(struct guard *g, const struct config *config)
+static bool listeners_make(struct guard *g, const struct config *config, struct config_errors *errors)
 {
 	g->listeners = calloc(config->listeners_count + 1, sizeof(*g->listeners));
 	if (g->listeners == NULL)
 		return false;
 	g->listeners_count = config->listeners_count;
 	for (size_t i = 0; i < config->listeners_count; i++)
-		if (!listener_make(&g->listeners[i], config, &config->listeners[i]))
+		if (!listener_make(&g->listeners[i], config, &config->listeners[i], errors))
 			return false;
 	return true;
 }
@@ -98,7 +104,7 @@ struct guard *guard_new(const struct config *config, struct limit_table *table, 
 		atomic_init(&g->refcount, 1);
 		g->table = table;
 		if (deny_make(g, &config->limits, errors) && cidr_set_init(&g->trusted, &trusted, 1) &&
-		    per_ip_make(&g->per_ip, &config->limits.per_ip, "", config) && listeners_make(g, config))
+		    per_ip_make(&g->per_ip, &config->limits.per_ip, "", config) && listeners_make(g, config, errors))
 			return g;
 	}
 	if (errors->errors_count == before)
@@ -126,8 +132,10 @@ void guard_free(struct guard *g)
 	for (size_t i = 0; i < g->listeners_count; i++) {
 		struct guard_listener *l = &g->listeners[i];
 
-		for (size_t j = 0; j < l->routes_count; j++)
+		for (size_t j = 0; j < l->routes_count; j++) {
 			access_done(&l->routes[j].access);
+			jwt_rules_free(l->routes[j].jwt);
+		}
 		free(l->routes);
 		access_done(&l->access);
 		cidr_set_done(&l->per_ip.exempt);

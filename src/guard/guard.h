@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "config/errors.h"
 #include "guard/cidr_set.h"
+#include "guard/jwt.h"
 #include "guard/limit_table.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct guard_route {
 	struct guard_access access;
 	struct bucket_rate requests;
 	uint64_t scope;
+	struct jwt_rules *jwt; /* NULL: no token is asked for */
 };
 
 struct guard_listener {

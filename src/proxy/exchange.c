@@ -7,7 +7,9 @@
 #include "proxy/forward.h"
 #include "proxy/listener.h"
 #include "proxy/route.h"
+#include "proxy/request_key.h"
 #include "proxy/template.h"
+#include "proxy/token.h"
 #include "wire/ws_handshake.h"
 
 #include <inttypes.h>
@@ -273,7 +275,7 @@ static enum reason request_take(struct exchange *x, struct request *r, const str
 		why = route_find(r);
 	x->route = r->route;
 	x->log = access_request(log_of(x), r, from->tls_version);
-	if (why == REASON_NONE && x->route != NULL && !edits_prepare(x, r))
+	if (why == REASON_NONE && x->route != NULL && x->route->auth.jwt == NULL && !edits_prepare(x, r))
 		why = REASON_NO_MEMORY;
 	return why;
 }
@@ -307,13 +309,21 @@ static void refuse_rate(struct exchange *x, enum reason why, const struct guard_
 }
 
 /* The route's own rate. */
-static enum reason route_rate(const struct exchange *x, const struct guard *g, const struct guard_request *q, uint64_t now_ns,
-			      struct guard_rate *told)
+static enum reason route_rate(const struct exchange *x, const struct request *r, const struct guard *g,
+			      const struct guard_request *q, uint64_t now_ns, struct guard_rate *told)
 {
+	const struct request_key *k = &x->route->limits.key;
+	char room[REQUEST_KEY_SCRATCH];
 	uint8_t bytes[17];
-	size_t len = guard_address_key(g, q, bytes);
+	const char *key;
+	size_t len;
 
-	(void)x;
+	if (guard_route_of(g, q)->requests.interval_ns == 0)
+		return REASON_NONE;
+	/* Who shows no key is counted by address, or leaving it out would be the way around the limit. */
+	if (k->kind != REQUEST_KEY_IP && request_key_find(k, r, room, sizeof(room), &key, &len))
+		return guard_route_rate(g, q, key, len, now_ns, told);
+	len = guard_address_key(g, q, bytes);
 	return guard_route_rate(g, q, bytes, len, now_ns, told);
 }
 
@@ -339,8 +349,42 @@ static bool origin_passes(const struct route_config *route, const struct http_he
 	       origin_is_listed(a->origins, a->origins_count, f->value, f->value_len);
 }
 
+/* RFC 6750 3: what is wanted, and what was wrong with what came. */
+static void refuse_token(struct exchange *x, enum reason why)
+{
+	static const char wanted[] = "Bearer", bad[] = "Bearer error=\"invalid_token\"",
+			  scope[] = "Bearer error=\"insufficient_scope\"";
+	const char *text = why == REASON_TOKEN_MISSING ? wanted : why == REASON_TOKEN_CLAIMS ? scope : bad;
+	const struct http_field field = { "www-authenticate", text, (uint32_t)strlen(text), 16, HTTP_OTHER };
+
+	exchange_refuse_with(x, why, 0, &field, 1);
+}
+
+/* false: it was refused. */
+static bool token_passes(struct exchange *x, struct request *r, const struct jwt_rules *rules, struct jwt *token)
+{
+	char room[JWT_MAX_LEN]; /* for one that has to be decoded */
+	const char *text;
+	size_t len;
+	enum reason why = REASON_TOKEN_MISSING;
+
+	if (rules == NULL)
+		return true;
+	if (token_find(x->route->auth.jwt, r, room, sizeof(room), &text, &len))
+		why = jwt_check(rules, text, len, clock_wall_ns() / 1000000000, token);
+	if (why == REASON_NONE) {
+		r->token = token;
+		if (edits_prepare(x, r))
+			return true;
+		exchange_refuse(x, REASON_NO_MEMORY);
+		return false;
+	}
+	refuse_token(x, why);
+	return false;
+}
+
 /* Everything that may refuse a request whose route is known, the cheap and the strict first.  false: it was refused. */
-static bool guard_passes(struct exchange *x, const struct request *r)
+static bool guard_passes(struct exchange *x, struct request *r, struct jwt *token)
 {
 	const struct guard *g = x->view->snapshot->guard;
 	const struct guard_request q = { .listener = x->listener->index,
@@ -360,8 +404,14 @@ static bool guard_passes(struct exchange *x, const struct request *r)
 		return false;
 	}
 	why = guard_request_rate(g, &q, now_ns, &told);
+	if (why != REASON_NONE) {
+		refuse_rate(x, why, &told);
+		return false;
+	}
+	if (!token_passes(x, r, guard_route_of(g, &q)->jwt, token))
+		return false;
 	if (why == REASON_NONE)
-		why = route_rate(x, g, &q, now_ns, &told);
+		why = route_rate(x, r, g, &q, now_ns, &told);
 	if (why == REASON_NONE && r->is_forwarded && x->is_upgrade)
 		why = forwarded_admit(x, r, now_ns);
 	if (why == REASON_NONE)
@@ -395,6 +445,20 @@ static struct request request_of(const struct exchange *x, const struct exchange
 	};
 }
 
+static void request_admit(struct exchange *x, struct request *r)
+{
+	struct jwt token = { 0 };
+
+	/* Whether it was refused is known by the answer alone: the exchange may be gone. */
+	if (guard_passes(x, r, &token)) {
+		if (x->route->respond != NULL)
+			answer_respond(x, r);
+		else
+			forward_start(x, r);
+	}
+	jwt_done(&token);
+}
+
 void exchange_start(struct exchange *x, const struct exchange_from *from, const struct http_head *head)
 {
 	struct request r;
@@ -407,12 +471,8 @@ void exchange_start(struct exchange *x, const struct exchange_from *from, const 
 		exchange_refuse(x, why);
 	else if (is_asterisk(&r))
 		answer_options(x);
-	else if (!guard_passes(x, &r))
-		return;
-	else if (x->route->respond != NULL)
-		answer_respond(x, &r);
 	else
-		forward_start(x, &r);
+		request_admit(x, &r);
 }
 
 void exchange_start_refused(struct exchange *x, const struct exchange_from *from, const struct http_head *head,

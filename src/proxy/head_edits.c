@@ -23,6 +23,14 @@ void head_edits_init(struct head_edits *e, const struct header_edits *of)
 		name_add(e, of->set[i].name);
 }
 
+void head_edits_drop(struct head_edits *e, const struct string_pair *names, size_t count)
+{
+	e->dropped = names;
+	e->dropped_count = count;
+	for (size_t i = 0; i < count; i++)
+		name_add(e, names[i].name);
+}
+
 static bool name_is(const struct http_field *f, const char *name)
 {
 	return http_text_is(f->name, f->name_len, name, strlen(name));
@@ -32,6 +40,11 @@ bool head_edits_take(const struct head_edits *e, const struct http_field *f)
 {
 	if (f->id != HTTP_OTHER || !e->has_other)
 		return (HTTP_BIT(f->id) & e->ids) != 0;
+	for (size_t i = 0; i < e->dropped_count; i++)
+		if (name_is(f, e->dropped[i].name))
+			return true;
+	if (e->of == NULL)
+		return false;
 	for (size_t i = 0; i < e->of->remove_count; i++)
 		if (name_is(f, e->of->remove[i]))
 			return true;

@@ -14,11 +14,15 @@
 struct head_edits {
 	const struct header_edits *of; /* NULL: none */
 	uint64_t ids;		       /* HTTP_BIT() of the names in remove and set */
+	const struct string_pair *dropped; /* names of fields that only the proxy may write; NULL: none */
+	size_t dropped_count;
 	bool has_other;		       /* there are names outside the table among them */
 };
 
 /* `of` may be NULL, and is kept. */
 void head_edits_init(struct head_edits *e, const struct header_edits *of);
+/* Fields of these names are taken away too, whatever else is done; kept. */
+void head_edits_drop(struct head_edits *e, const struct string_pair *names, size_t count);
 /* Do the edits take the field away? */
 bool head_edits_take(const struct head_edits *e, const struct http_field *f);
 /* Appends the fields of `head` that are forwarded (http1_write_forwarded_fields) and that no edit takes

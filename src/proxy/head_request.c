@@ -1,6 +1,7 @@
 #include "proxy/head_request.h"
 
 #include "base/str.h"
+#include "guard/jwt.h"
 #include "proxy/head_edits.h"
 #include "proxy/route.h"
 #include "proxy/template.h"
@@ -8,6 +9,8 @@
 #include "wire/ws_handshake.h"
 
 #include <assert.h>
+
+#define CLAIM_TEXT_MAX 1024
 
 #define PUT(out, literal) str_bytes((out), "" literal, sizeof(literal) - 1)
 
@@ -295,6 +298,20 @@ static void extensions_write(struct str *out, const struct request *r)
 		str_rewind(out, line);
 }
 
+/* Claims as fields; one that the token has not, or that no field can hold, leaves none: neither the client's. */
+static void claims_write(struct str *out, const struct request *r)
+{
+	const struct jwt_config *c = r->route->auth.jwt;
+	char text[CLAIM_TEXT_MAX];
+
+	for (size_t i = 0; c != NULL && r->token != NULL && i < c->forward_count; i++) {
+		long len = jwt_claim(r->token, c->forward[i].value, text, sizeof(text));
+
+		if (len > 0)
+			head_field_write(out, c->forward[i].name, strlen(c->forward[i].name), text, (size_t)len);
+	}
+}
+
 /* ---- the whole ---- */
 
 static uint64_t left_out(const struct request *r, bool is_upgrade)
@@ -320,6 +337,8 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	assert(r->route != NULL);
 	edits = &r->route->request_headers;
 	head_edits_init(&e, edits);
+	if (r->route->auth.jwt != NULL)
+		head_edits_drop(&e, r->route->auth.jwt->forward, r->route->auth.jwt->forward_count);
 	from_init(&from, r);
 	str_init(&s, (char *)out, cap);
 	if (!line_write(&s, r))
@@ -329,6 +348,7 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	for (size_t i = 0; i < sizeof(own_fields) / sizeof(own_fields[0]); i++)
 		if ((e.ids & HTTP_BIT(own_fields[i].id)) == 0)
 			own_fields[i].write(&s, &from);
+	claims_write(&s, r);
 	values_write(&s, edits->set, edits->set_count, r);
 	values_write(&s, edits->add, edits->add_count, r);
 	if (is_upgrade) {

@@ -14,12 +14,14 @@
 #define REQUEST_ID_LEN 32 /* hexadecimal digits */
 
 struct duplex;
+struct jwt;
 
 struct request {
 	const struct http_head *head;
 	const struct config *config; /* of the snapshot in force */
 	const struct listener_config *listener;
 	const struct route_config *route; /* NULL: not found yet, or none */
+	const struct jwt *token;	  /* that was checked; NULL: none */
 	const struct addr *peer;	  /* who is connected: the socket's or the PROXY header's; unmapped */
 	const struct addr *local;	  /* where it came in */
 	bool is_tls;

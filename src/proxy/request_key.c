@@ -1,5 +1,6 @@
 #include "proxy/request_key.h"
 
+#include "guard/jwt.h"
 #include "wire/cookie.h"
 #include "wire/uri.h"
 
@@ -61,13 +62,23 @@ static void find_query(const struct request_key *k, const struct request *r, str
 	f->len = (size_t)decoded;
 }
 
+static void find_claim(const struct request_key *k, const struct request *r, struct found *f)
+{
+	long len = r->token != NULL ? jwt_claim(r->token, k->name, f->scratch, f->cap) : -1;
+
+	if (len <= 0)
+		return;
+	f->at = f->scratch;
+	f->len = (size_t)len;
+}
+
 bool request_key_find(const struct request_key *k, const struct request *r, char *scratch, size_t cap, const char **out,
 		      size_t *out_len)
 {
 	static void (*const finders[])(const struct request_key *, const struct request *, struct found *) = {
 		[REQUEST_KEY_NONE] = NULL,	    [REQUEST_KEY_IP] = find_ip,		[REQUEST_KEY_URI] = find_uri,
 		[REQUEST_KEY_HEADER] = find_header, [REQUEST_KEY_COOKIE] = find_cookie, [REQUEST_KEY_QUERY] = find_query,
-		[REQUEST_KEY_CLAIM] = NULL,
+		[REQUEST_KEY_CLAIM] = find_claim,
 	};
 	struct found f = { NULL, 0, scratch, cap };
 

@@ -15,7 +15,7 @@
  *   uri     the normalised path, without the query
  *   header  the first field of the name      cookie  the first cookie of the name
  *   query   the first argument of the name, decoded; one that has no decoding, or more than `cap` bytes, as it stands
- *   claim   none before there are tokens: its row is one function away
+ *   claim   of the token that admitted the request (auth.jwt)
  *
  * False: the request has none.  An empty value is none, too: it tells nobody apart. */
 bool request_key_find(const struct request_key *k, const struct request *r, char *scratch, size_t cap, const char **out,

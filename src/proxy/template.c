@@ -1,5 +1,9 @@
 #include "proxy/template.h"
 
+#include "guard/jwt.h"
+
+#define CLAIM_TEXT_MAX 1024
+
 /* Hosts and targets are checked when they are parsed; what is looked at here are the parts that a longer
  * life of the code might fill from elsewhere. */
 static void said_print(struct str *out, const char *text, size_t len)
@@ -49,12 +53,14 @@ static void print_scheme(struct str *out, const struct template_part *p, const s
 	str_cstr(out, request_scheme(r));
 }
 
-/* Nobody has checked a token yet: there are none. */
+/* Of the token that admitted the request; nothing where there is none, or no such claim. */
 static void print_claim(struct str *out, const struct template_part *p, const struct request *r)
 {
-	(void)out;
-	(void)p;
-	(void)r;
+	char text[CLAIM_TEXT_MAX];
+	long len = r->token != NULL ? jwt_claim(r->token, p->text, text, sizeof(text)) : -1;
+
+	if (len > 0)
+		said_print(out, text, (size_t)len);
 }
 
 static void (*const printers[])(struct str *, const struct template_part *, const struct request *) = {

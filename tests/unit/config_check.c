@@ -197,20 +197,20 @@ static const struct broken cases[] = {
 	  "t:5:29: \"websocket\" must be a mapping, not a single value: its keys stand below it, "
 		"indented" },
 	{ IN_ROUTE("auth: {jwt: {}}"),
-	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:30: jwt takes one of \"keys\" "
+	  "t:5:30: jwt takes one of \"keys\" "
 		"(a JWKS file) and \"secret_file\"" },
 	{ IN_ROUTE("auth: {jwt: {keys: /nonexistent}}"),
-	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:37: keys: cannot read "
+	  "t:5:37: keys: cannot read "
 		"\"/nonexistent\": No such file or directory" },
 	{ IN_ROUTE("auth: {jwt: {keys: /dev/null, algorithms: [none]}}"),
-	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:61: algorithms: \"none\" is no "
+	  "t:5:61: algorithms: \"none\" is no "
 		"algorithm for tokens: write HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, "
 		"PS512, ES256, ES384, ES512 or EdDSA" },
 	{ IN_ROUTE("auth: {jwt: {keys: /dev/null, from: [cookie]}}"),
-	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:55: from: \"cookie\" lacks its "
+	  "t:5:55: from: \"cookie\" lacks its "
 		"name: write cookie:NAME" },
 	{ IN_ROUTE("auth: {forward: {url: auth.internal}}"),
-	  "t:5:18: warning: key \"auth\" is not yet in effect\nt:5:40: url: \"auth.internal\" is "
+	  "t:5:25: warning: key \"forward\" is not yet in effect\nt:5:40: url: \"auth.internal\" is "
 		"no URL: write http://HOST/PATH or https://HOST/PATH" },
 	{ IN_ROUTE("access: {origins: [example.com]}"),
 	  "t:5:37: origins: \"example.com\" "

@@ -307,7 +307,6 @@ static void what_is_to_come_is_accepted_with_one_warning_each(void **state)
 			  "  protocol: h2\n"
 			  "  health: {type: websocket}\n"
 			  "  endpoints: [\"a:1\"]\n",
-			  "t:6:5: warning: key \"auth\" is not yet in effect\n"
 			  "t:7:5: warning: key \"fallback\" is not yet in effect\n"
 			  "t:8:17: warning: key \"ping_interval\" is not yet in effect\n"
 			  "t:11:12: warning: balance \"ip_hash\" is not yet in effect\n"
