@@ -65,6 +65,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_MAX_CONNECTIONS] = { "max_connections", "limits.max_connections", "too many connections", 503, 1013 },
 	[REASON_DENIED] = { "denied", "limits.deny", "the address is denied", 403, 1008 },
 	[REASON_ACCESS] = { "access", "access", "the address has no access", 403, 1008 },
+	[REASON_DENY_RULE] = { "deny_rule", "access.deny_if", "the request is denied", 403, 1008 },
 	[REASON_ORIGIN] = { "origin", "access.origins", "pages of this origin have no access", 403, 1008 },
 	[REASON_TOKEN_MISSING] = { "token_missing", "auth.jwt", "a token is wanted", 401, 1008 },
 	[REASON_TOKEN_BAD] = { "token_bad", "auth.jwt", "the token is not good here", 401, 1008 },

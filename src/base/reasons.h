@@ -65,6 +65,7 @@ enum reason {
 	REASON_DENIED,
 	REASON_ACCESS, /* the lists of a listener or a route */
 	REASON_ORIGIN,
+	REASON_DENY_RULE,
 	REASON_TOKEN_MISSING,
 	REASON_TOKEN_BAD,
 	REASON_TOKEN_EXPIRED,

@@ -110,6 +110,21 @@ static void check_rewrite(struct checker *k, const struct route_config *r, struc
 			   "groups such as $1 come from a regular expression: write `path: \"~ REGEX\"`");
 }
 
+/* A rule that names nothing would refuse everybody. */
+static void check_deny_if(struct checker *k, const struct route_config *r, struct node *n)
+{
+	struct node *list = node_get(node_get(n, "access"), "deny_if");
+
+	for (size_t i = 0; i < r->access.deny_if_count; i++) {
+		const struct deny_rule *d = &r->access.deny_if[i];
+		struct node *rule = node_at(list, i);
+
+		if (rule->kind == NODE_MAPPING && node_get(rule, "path") == NULL && node_get(rule, "query") == NULL &&
+		    d->headers_count == 0)
+			load_error(k->load, rule, "this rule would refuse everything: name a path, a query or headers");
+	}
+}
+
 static bool matches_all(const struct route_config *r)
 {
 	return r->host_count == 0 && r->methods_count == 0 && r->headers_count == 0 && r->query_count == 0 &&
@@ -123,6 +138,7 @@ static void check_route(struct checker *k, struct route_config *r, struct node *
 	check_target(k, r, n);
 	route_resolve(k, r, n);
 	check_jwt(k, r, n);
+	check_deny_if(k, r, n);
 	check_rewrite(k, r, n);
 }
 

@@ -278,6 +278,14 @@ struct request_limits {
 	struct request_key key;
 };
 
+/* All that it names must match: what is absent (text NULL) is not asked. */
+struct deny_rule {
+	struct pattern path;
+	struct pattern query; /* the whole of it: EXACT or REGEX */
+	struct match_config *headers;
+	size_t headers_count;
+};
+
 struct access_config {
 	struct cidr *allow;
 	size_t allow_count;
@@ -285,6 +293,8 @@ struct access_config {
 	size_t deny_count;
 	char **origins; /* "https://example.com", "https://" "*.example.com" */
 	size_t origins_count;
+	struct deny_rule *deny_if;
+	size_t deny_if_count;
 };
 
 enum token_source_kind { TOKEN_FROM_HEADER, TOKEN_FROM_COOKIE, TOKEN_FROM_QUERY, TOKEN_FROM_SUBPROTOCOL };

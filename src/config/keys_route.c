@@ -53,12 +53,23 @@ static const struct key request_limits_keys[] = {
 	{ 0 },
 };
 
+static const struct key deny_rule_keys[] = {
+	VALUE(deny_rule, path, struct pattern, type_path_pattern, .doc = "As a route's: a prefix, \"= /exact\" or \"~ REGEX\"."),
+	VALUE(deny_rule, query, struct pattern, type_value_pattern,
+	      .doc = "The whole query, or \"~ REGEX\" somewhere in it; as it came, and decoded."),
+	MAP(deny_rule, headers, match_config, type_header_lower, match_keys, .item_word = "header",
+	    .doc = "Header fields that must all be there with this value; \"~ REGEX\" is allowed."),
+	{ 0 },
+};
+
 static const struct key access_keys[] = {
 	LIST(access_config, allow, struct cidr, type_cidr, .doc = "Only these networks; empty is everybody."),
 	LIST(access_config, deny, struct cidr, type_cidr, .doc = "Not these."),
 	LIST(access_config, origins, char *, type_origin,
 	     .doc = "Origins of pages that may open a WebSocket: https://example.com or https://*.example.com; any "
 		    "other Origin is 403. A client without one is no page, and passes. Empty is every page on the web."),
+	ITEMS(access_config, deny_if, deny_rule, deny_rule_keys, .item_word = "rule",
+	      .doc = "Requests for which all that one of these rules names is so are 403. A pattern that takes too long is 500."),
 	{ 0 },
 };
 

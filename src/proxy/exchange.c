@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "guard/origin.h"
 #include "proxy/counters.h"
+#include "proxy/deny_rules.h"
 #include "proxy/error_page.h"
 #include "proxy/forward.h"
 #include "proxy/listener.h"
@@ -395,6 +396,8 @@ static bool guard_passes(struct exchange *x, struct request *r, struct jwt *toke
 	struct guard_rate told = { 1, 0, 1000000000 };
 	enum reason why = guard_address(g, &q);
 
+	if (why == REASON_NONE)
+		why = deny_rules_check(r);
 	if (why != REASON_NONE) {
 		exchange_refuse(x, why);
 		return false;

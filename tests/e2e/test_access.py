@@ -63,3 +63,32 @@ def test_two_origins_are_one_too_many(holdfast, echo):
 def test_origins_do_not_concern_plain_requests(holdfast, backend):
     hf = holdfast(backend, route=access(origins=ORIGINS))
     assert hf.request(headers=[("Origin", "https://elsewhere.net")]).status == 200
+
+
+# ---- rules ----
+
+RULES = [{"path": "~ [.](env|git|php)$"}, {"query": "~ (?i)union\\s+select", "headers": {"User-Agent": "~ (?i)sqlmap"}},
+         {"headers": {"X-Bad": "yes"}}]
+
+
+@pytest.mark.parametrize("target, headers, status", [
+    ("/", [], 200), ("/.env", [], 403), ("/a/%2Eenv", [], 403), ("/.env.txt", [], 200),
+    ("/?q=1 union select".replace(" ", "%20"), [("User-Agent", "SQLMap/1")], 403),
+    ("/?q=1+UNION++SELECT", [("User-Agent", "sqlmap")], 403),
+    ("/?q=%zz&union%20select", [("User-Agent", "sqlmap")], 403),  # a broken escape does not lead past the rule
+    ("/?q=1+union+select", [("User-Agent", "curl")], 200),
+    ("/", [("X-Bad", "no"), ("X-Bad", "yes")], 403), ("/", [("X-Bad", "yes!")], 200)])
+def test_requests_that_a_rule_denies(holdfast, backend, target, headers, status):
+    hf = holdfast(backend, route=access(deny_if=RULES))
+    response = hf.request(target, headers=headers)
+    assert response.status == status
+    assert len(backend.requests) == (status == 200)
+    if status == 403:
+        assert "access.deny_if" in response.text
+
+
+def test_a_pattern_that_explodes_hangs_nobody(holdfast, backend):
+    hf = holdfast(backend, workers=1, route=access(deny_if=[{"query": "~ ^(a+)+$"}, {"query": "~ (?:(?:b+)*)*c$"}]))
+    response = hf.request("/?" + "a" * 3000 + "!")
+    assert response.status in (200, 500), "given up, or seen through by the compiler"
+    assert hf.request("/").status == 200

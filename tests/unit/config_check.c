@@ -215,6 +215,8 @@ static const struct broken cases[] = {
 	{ IN_ROUTE("access: {origins: [example.com]}"),
 	  "t:5:37: origins: \"example.com\" "
 		"is no origin: write https://HOST or https://*.HOST, without a path" },
+	{ IN_ROUTE("access: {deny_if: [{}]}"),
+	  "t:5:37: this rule would refuse everything: name a path, a query or headers" },
 	{ IN_ROUTE("limits: {key: host}"),
 	  "t:5:32: key: \"host\" is not "
 		"known: write ip, uri, header:NAME, cookie:NAME, query:NAME or claim:NAME" },
