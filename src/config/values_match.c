@@ -145,11 +145,19 @@ static bool parse_path_pattern(struct value_input *in, void *out)
 	return pattern_set(in, out, kind, path);
 }
 
+static bool value_pattern_is_set(const void *value)
+{
+	const struct pattern *p = value;
+
+	return p->kind == PATTERN_REGEX || p->text_len > 0;
+}
+
 const struct value_type type_path_pattern = {
 	.name = "path pattern",
 	.size = sizeof(struct pattern),
 	.parse = parse_path_pattern,
 	.print = print_pattern,
+	.is_set = value_pattern_is_set,
 	.schema = value_schema_string,
 };
 
@@ -159,13 +167,6 @@ static bool parse_value_pattern(struct value_input *in, void *out)
 	if (in->text[0] == '~')
 		return pattern_set_regex(in, out, skip_spaces(in->text + 1));
 	return pattern_set(in, out, PATTERN_EXACT, in->text);
-}
-
-static bool value_pattern_is_set(const void *value)
-{
-	const struct pattern *p = value;
-
-	return p->kind == PATTERN_REGEX || p->text_len > 0;
 }
 
 const struct value_type type_value_pattern = {
