@@ -185,7 +185,9 @@ def test_broken_key_file_changes_nothing(holdfast, backend, directory):
     assert hf.request(headers=bearer(key.token())).status == 200
 
 
-NOW = time.time()
+def now(offset):
+    """A moment so many seconds from when the test runs."""
+    return lambda: time.time() + offset
 
 
 @pytest.mark.parametrize("claims, status, reason", [
@@ -195,12 +197,12 @@ NOW = time.time()
     ({"aud": "mail"}, 401, "token_bad"),
     ({"aud": ["mail", "chat"]}, 200, None),
     ({"aud": []}, 401, "token_bad"),
-    ({"exp": NOW - 120}, 401, "token_expired"),
-    ({"exp": NOW - 5}, 200, None),  # within the leeway
+    ({"exp": now(-120)}, 401, "token_expired"),
+    ({"exp": now(-5)}, 200, None),  # within the leeway
     ({"exp": "tomorrow"}, 401, "token_bad"),
     ({"exp": -1}, 401, "token_bad"),
-    ({"nbf": NOW + 3600}, 401, "token_bad"),
-    ({"nbf": NOW + 5}, 200, None),
+    ({"nbf": now(3600)}, 401, "token_bad"),
+    ({"nbf": now(5)}, 200, None),
     ({"role": "guest"}, 403, "token_claims"),
     ({"role": ["guest", "admin"]}, 200, None),
     ({"role": None}, 403, "token_claims"),
@@ -209,6 +211,7 @@ NOW = time.time()
 def test_claims_that_are_wanted(holdfast, backend, secret, claims, status, reason):
     hf = holdfast(backend, route=jwt(**secret, issuer="https://id.net", audience="chat", leeway="60s",
                                      claims={"role": ["user", "admin"], "tenant": []}))
+    claims = {n: v() if callable(v) else v for n, v in claims.items()}
     token = hs(**{"iss": "https://id.net", "aud": "chat", "role": "user", "tenant": 7, **claims})
     response = hf.request(headers=bearer(token))
     assert response.status == status
