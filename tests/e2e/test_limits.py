@@ -155,7 +155,13 @@ def test_process_and_listener_count_both(holdfast, backend):
     assert [bool(c) for c in got] == [True] * 3 + [False] * 3
     for c in got[:3]:
         c.close()
-    wait_until(lambda: (c := [attempt(hf) for _ in range(3)]) and all(c), "all places again", timeout=20)
+    again = []
+
+    def filled():
+        again.extend(c for c in [attempt(hf)] if c)
+        return len(again) == 3
+    wait_until(filled, "all places again")
+    assert attempt(hf) is None
 
 
 def test_max_connections_of_a_listener(holdfast, backend):
