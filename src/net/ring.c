@@ -218,7 +218,9 @@ void *ring_scratch(struct ring *r, uint32_t len)
 	len = (len + 15) & ~15u;
 	if (len > RING_SCRATCH - r->scratch_used) {
 		/* What lies there has been copied by the kernel once it has been submitted. */
-		io_uring_submit(&r->uring);
+		do
+			io_uring_submit(&r->uring);
+		while (io_uring_sq_ready(&r->uring) > 0);
 		r->scratch_used = 0;
 		p = r->scratch;
 		if (len > RING_SCRATCH)
@@ -339,7 +341,8 @@ static int ring_wait(struct ring *r)
 		ts.tv_nsec = (long long)(next_ms % 1000) * 1000000;
 		err = io_uring_submit_and_wait_timeout(&r->uring, &cqe, want, &ts, NULL);
 	}
-	r->scratch_used = 0;
+	if (io_uring_sq_ready(&r->uring) == 0) /* else the kernel was short of something, and has yet to read it */
+		r->scratch_used = 0;
 	if (err >= 0 || err == -ETIME || err == -EINTR || err == -EAGAIN || err == -EBUSY)
 		return 0;
 	return err;
@@ -356,16 +359,20 @@ static void settle_sent(struct ring *r)
 	run_list(&r->sent, ring_stream_hooks.sent);
 }
 
-/* What the last turn, or anybody between two, has left to be submitted. */
+/* What the last turn, or anybody between two, has left to be submitted, and who is over by it: the ring may sleep now, and
+ * nobody else would look.  What goes gives buffers back, and those are waited for. */
 static void submit_prepare(struct ring *r)
 {
-	if (r->starved_woken) {
-		r->starved_woken = false;
-		list_splice(&r->resume, &r->small.starved);
-		list_splice(&r->resume, &r->large.starved);
-	}
-	run_list(&r->resume, ring_stream_hooks.resume);
-	run_list(&r->flush, ring_stream_hooks.flush);
+	do {
+		if (r->starved_woken) {
+			r->starved_woken = false;
+			list_splice(&r->resume, &r->small.starved);
+			list_splice(&r->resume, &r->large.starved);
+		}
+		run_list(&r->resume, ring_stream_hooks.resume);
+		run_list(&r->flush, ring_stream_hooks.flush);
+		ring_reap(r);
+	} while (r->starved_woken || !list_is_empty(&r->resume) || !list_is_empty(&r->flush));
 }
 
 int ring_turn(struct ring *r)

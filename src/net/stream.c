@@ -164,7 +164,8 @@ static void receive_starved(struct stream *s)
 	struct buffers *pool = s->is_large ? &r->large : &r->small;
 
 	r->stats.buffers_starved++;
-	if (buffers_grow(pool))
+	/* Those that were taken in this turn may be back already: then nobody would wake it. */
+	if (pool->taken < pool->provided || buffers_grow(pool))
 		stream_receive_later(s);
 	else if (is_reading(s) && list_is_empty(&s->resume))
 		list_append(&pool->starved, &s->resume);
@@ -281,10 +282,14 @@ void stream_queue(struct stream *s, struct slice out)
 	stream_flush_later(s);
 }
 
-/* Is something to follow when the send under way is over?  Then the loop must not sleep over it. */
+/* Is something to follow when the send under way is over, or does anybody wait for the buffers that it holds?  Then the
+ * loop must not sleep over it. */
 static bool is_awaited(const struct stream *s)
 {
-	return s->was_full || s->wants_shutdown || s->is_passed_to || s->sent_len < s->duplex.queued;
+	const struct ring *r = ring_of(s);
+
+	return s->was_full || s->wants_shutdown || s->is_passed_to || s->sent_len < s->duplex.queued ||
+	       !list_is_empty(&r->small.starved) || !list_is_empty(&r->large.starved);
 }
 
 static void send_submit(struct stream *s, bool is_waiting)
@@ -367,8 +372,10 @@ void stream_send_failed(struct stream *s, int error)
 {
 	s->error = error;
 	s->is_send_dead = true;
-	sendq_done(&s->queue, ring_of(s));
-	s->duplex.queued = 0;
+	if (s->send_state == SEND_NONE) { /* else the kernel is reading it: it was the engine that failed, not the socket */
+		sendq_done(&s->queue, ring_of(s));
+		s->duplex.queued = 0;
+	}
 	if (s->has_eof || s->state == STREAM_FINISHING) {
 		stream_fail(s, stream_reset_reason(s));
 	} else if (s->is_receiving) {

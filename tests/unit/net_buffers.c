@@ -87,7 +87,8 @@ static void it_grows_by_doubling_up_to_its_bound(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct buffers b;
 
-		assert_int_equal(buffers_init(&b, &ring, (uint16_t)(10 + i), 512, cases[i].first, cases[i].max), 0);
+		assert_int_equal(
+			buffers_init(&b, &ring, (uint16_t)(10 + i), 512, cases[i].first, cases[i].max), 0);
 		assert_int_equal(b.provided, 0);
 		for (size_t k = 0; cases[i].provided[k] != 0; k++) {
 			assert_true(buffers_grow(&b));

@@ -534,7 +534,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probe_finds_what_is_needed),
-		cmocka_unit_test_setup_teardown(owner_without_operations_goes_at_the_end_of_the_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(owner_without_operations_goes_at_the_end_of_the_turn, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(owner_waits_for_all_its_operations, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_multishot_is_one_operation_until_its_last_completion, setup,
 						teardown),
@@ -542,11 +543,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(more_submissions_than_the_queue_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_completions_than_the_queue_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(scratch_is_aligned_and_begins_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(bump_keeps_what_is_held_and_reuses_what_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(bump_keeps_what_is_held_and_reuses_what_is_not, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(large_copies_get_memory_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(run_ends_when_it_is_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(mail_to_oneself_arrives, setup, teardown),
-		cmocka_unit_test_setup_teardown(mail_to_a_ring_that_is_not_enabled_waits_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(mail_to_a_ring_that_is_not_enabled_waits_there, setup,
+						teardown),
 		cmocka_unit_test(mail_arrives_in_order_and_none_is_lost),
 	};
 

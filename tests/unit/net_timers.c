@@ -68,9 +68,31 @@ static const uint64_t starts[] = {
 	(1ull << 39) - 9,
 };
 static const uint64_t delays[] = {
-	0,	 1,	7,	8,	    9,		100,	     504,	  511,	       512,
-	513,	 1000,	5000,	32767,	    32768,	60000,	     2097151,	  2097152,     3600000,
-	7200000, 86400000ull, 134217728ull, 604800000ull, 8589934591ull, 8589934592ull, 30000000000ull,
+	0,
+	1,
+	7,
+	8,
+	9,
+	100,
+	504,
+	511,
+	512,
+	513,
+	1000,
+	5000,
+	32767,
+	32768,
+	60000,
+	2097151,
+	2097152,
+	3600000,
+	7200000,
+	86400000ull,
+	134217728ull,
+	604800000ull,
+	8589934591ull,
+	8589934592ull,
+	30000000000ull,
 };
 
 static void one_fires_at_its_time_wherever_time_stands(void **state)
@@ -90,7 +112,8 @@ static void one_fires_at_its_time_wherever_time_stands(void **state)
 			sleep_until(&t, w.at_ms + TIMER_TICK_MS);
 			if (w.fired != 1)
 				fail_msg("start %llu, delay %llu: fired %u times by its time",
-					 (unsigned long long)starts[i], (unsigned long long)delays[k], w.fired);
+					 (unsigned long long)starts[i], (unsigned long long)delays[k],
+					 w.fired);
 			assert_true(timers_next_ms(&t, now_ms) == UINT64_MAX);
 		}
 	}
