@@ -1,7 +1,8 @@
 /* A socket on the ring as a duplex: plain, or with TLS inside.
  *
- * Reads into buffers of the ring's pools, one a turn, small ones or, for a stream that brings many bytes, large ones; writes from a queue of slices that leaves at the end of the turn, one operation at a time.  An idle stream owns
- * no buffer.  States: connecting, handshake, open, finishing, each with its deadline.
+ * Reads into buffers of the ring's pools, one a turn, small ones or, for a stream that brings many bytes, large ones;
+ * writes from a queue of slices that leaves before the ring waits, one operation at a time.  An idle stream owns no buffer.
+ * States: connecting, handshake, open, finishing, each with its deadline.
  * Called by: proxy/, cluster/pool, demo/, by way of net/duplex. */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
