@@ -139,7 +139,7 @@ static void receive_arm(struct stream *s)
 	io_uring_prep_recv(sqe, s->fd, NULL, 0, 0);
 	/* One shot each.  A multishot receive that takes the last data while a reset arrives may never tell of the reset (seen on
 	 * 6.18; on AF_UNIX of the end: liburing#1549), and one that polls first misses one that is there already; arming again
-	 * costs an SQE, bounds what a stream brings in a turn to a buffer, and leaves nothing to cancel when reading stops. */
+	 * costs an SQE and a wait queue's entry, bounds what a stream brings in a turn to a buffer, and leaves nothing to cancel when reading stops. */
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = pool->group;
 	ring_sqe_own(sqe, &s->recv_op);
