@@ -59,7 +59,7 @@ def test_refused_request_has_a_line_with_its_reason(holdfast, origin):
 
 
 def test_respond_and_404_have_lines(holdfast):
-    hf = holdfast(routes=[{"name": "here", "path": "/here", "respond": {"status": 204}}])
+    hf = holdfast(routes=[{"name": "here", "path": "/here", "respond": {"status": 204}}], workers=1)  # lines in order
     hf.request("/here")
     hf.request("/elsewhere")
     here, elsewhere = hf.wait_access(count=2)
@@ -87,7 +87,7 @@ def test_client_that_leaves_has_a_line_that_says_so(holdfast, make_origin):
 
 
 def test_combined_lines(holdfast, origin):
-    hf = holdfast(origin, log={"access": {"path": "-", "format": "combined"}})
+    hf = holdfast(origin, workers=1, log={"access": {"path": "-", "format": "combined"}})
     hf.request("/a?b", headers=[("User-Agent", 'quo"ted\\'), ("Referer", "http://x/")])
     hf.connect().send(b"\x01\x02 nonsense\r\n\r\n").read_response()
     text = wait_until(lambda: (t := hf.access_text()).count("\n") == 2 and t, "two lines")
