@@ -84,7 +84,9 @@ static void print_io_uring(void)
 		printf("io_uring  not usable: %s\n", error);
 		return;
 	}
-	printf("io_uring  usable: provided buffer rings, messages between rings%s\n", ring_features.msg_ring ? "" : " missing");
+	printf("io_uring  usable: messages between rings%s%s\n", ring_features.msg_ring ? "" : " missing",
+	       ring_features.recv_credit ? ", bounded multishot receive" :
+					   "; without bounded multishot receive (Linux 6.17), which is slower only");
 }
 
 static int print_version(void)

@@ -16,7 +16,8 @@ struct duplex;
 struct duplex_events {
 	/* Bytes may pass: connected, and the TLS handshake is done. */
 	void (*on_open)(struct duplex *);
-	/* Bytes came.  Borrowed: take a reference to keep them.  One buffer may still come after read(false). */
+	/* Bytes came.  Borrowed: take a reference to keep them.  Some may still come after read(false): what was under way,
+	 * bounded. */
 	void (*on_bytes)(struct duplex *, struct slice);
 	/* The peer has ended its direction (FIN, or close_notify); the other one still works. */
 	void (*on_eof)(struct duplex *);

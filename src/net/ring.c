@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -410,6 +411,29 @@ int ring_turn(struct ring *r)
 
 /* ---- what the kernel has ---- */
 
+static bool probe_recv_credit(struct io_uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(u);
+	struct io_uring_cqe *cqe;
+	int fds[2], res = -EINVAL;
+
+	if (sqe == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+		return false;
+	close(fds[1]);
+	io_uring_prep_recv(sqe, fds[0], NULL, 0, 0);
+	sqe->ioprio = HF_RECV_MULTISHOT;
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 0;
+	hf_sqe_set_recv_credit(sqe, 65536);
+	/* The group does not exist: -ENOBUFS from a kernel that knows the field, -EINVAL from one that does not. */
+	if (io_uring_submit_and_wait(u, 1) >= 0 && io_uring_peek_cqe(u, &cqe) == 0) {
+		res = cqe->res;
+		io_uring_cqe_seen(u, cqe);
+	}
+	close(fds[0]);
+	return res != -EINVAL;
+}
+
 static int probe_failed(int err, char *error, size_t error_len)
 {
 	const char *text = "io_uring could not be set up";
@@ -443,6 +467,8 @@ int ring_probe(char *error, size_t error_len)
 		if (!io_uring_opcode_supported(probe, needed[i]))
 			err = -EINVAL;
 	io_uring_free_probe(probe);
+	if (err == 0)
+		ring_features.recv_credit = probe_recv_credit(&u);
 	ring_features.msg_ring = err == 0;
 	io_uring_queue_exit(&u);
 	return err == 0 ? 0 : probe_failed(err, error, error_len);

@@ -19,6 +19,7 @@
 
 /* What the kernel was found to have, by trying (ring_probe). */
 struct ring_features {
+	bool recv_credit; /* bounded multishot recv, 6.17 */
 	bool msg_ring;
 };
 extern struct ring_features ring_features;

@@ -28,6 +28,8 @@ int socket_new(const struct addr *to, const struct addr *from);
 /* The descriptor's own address (mapped IPv4 as IPv4); len 0 when there is none. */
 void socket_local(int fd, struct addr *out);
 
+bool socket_is_unix(int fd);
+
 /* The close to come sends a reset, and forgets what is unsent. */
 void socket_reset_on_close(int fd);
 

@@ -4,6 +4,7 @@
 #include "net/socket.h"
 #include "net/stream_inside.h"
 #include "net/tls_context.h"
+#include "net/uring_compat.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What one receive may bring before it has to be armed again: the bound of a stream's share of a turn, and of what still
+ * comes after read(false). */
+#define CREDIT_SMALL 65536u
+#define CREDIT_LARGE 262144u
 /* So many full buffers in a row, and the next receive is for the pool of large ones; so many that would have fitted in a
  * small one, and it is not any more. */
 #define FULL_IN_A_ROW 8
@@ -137,9 +142,12 @@ static void receive_arm(struct stream *s)
 		s->is_large = !s->is_large;
 	pool = s->is_large ? &r->large : &r->small;
 	io_uring_prep_recv(sqe, s->fd, NULL, 0, 0);
-	/* One shot each.  A multishot receive that takes the last data while a reset arrives may never tell of the reset (seen on
-	 * 6.18; on AF_UNIX of the end: liburing#1549), and one that polls first misses one that is there already; arming again
-	 * costs an SQE and a wait queue's entry, bounds what a stream brings in a turn to a buffer, and leaves nothing to cancel when reading stops. */
+	/* Not POLL_FIRST: where data and a reset are there already, a multishot that polls first takes the data and never hears of
+	 * the reset (seen on 6.18). */
+	if (ring_features.recv_credit && !s->is_one_shot) {
+		sqe->ioprio |= HF_RECV_MULTISHOT;
+		hf_sqe_set_recv_credit(sqe, s->is_large ? CREDIT_LARGE : CREDIT_SMALL);
+	}
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = pool->group;
 	ring_sqe_own(sqe, &s->recv_op);
@@ -379,6 +387,7 @@ void stream_send_failed(struct stream *s, int error)
 	if (s->has_eof || s->state == STREAM_FINISHING) {
 		stream_fail(s, stream_reset_reason(s));
 	} else if (s->is_receiving) {
+		s->is_one_shot = true;
 		/* What it sent before is still to be read, and then its end.  The send has taken the socket's error, and an
 		 * armed receive may never hear of it: a fresh one does. */
 		struct io_uring_sqe *sqe = ring_sqe(ring_of(s));
@@ -534,6 +543,7 @@ struct duplex *stream_accept(struct ring *r, int fd)
 	if (s == NULL)
 		return NULL;
 	s->state = STREAM_OPEN;
+	s->is_one_shot = socket_is_unix(fd);
 	return &s->duplex;
 }
 
@@ -595,6 +605,7 @@ struct duplex *stream_connect(struct ring *r, const struct stream_target *t)
 		return NULL;
 	s->state = STREAM_CONNECTING;
 	s->is_backend = true;
+	s->is_one_shot = t->to->sa.sa_family == AF_UNIX;
 	to = ring_scratch(r, t->to->len); /* before the SQE is taken: it may submit */
 	if (to == NULL || !connect_prepare(s, t)) {
 		stream_end(s);

@@ -1,6 +1,7 @@
 /* A socket on the ring as a duplex: plain, or with TLS inside.
  *
- * Reads into buffers of the ring's pools, one a turn, small ones or, for a stream that brings many bytes, large ones;
+ * Reads into buffers of the ring's pools, small ones or, for a stream that brings many bytes, large ones, by multishot
+ * receives with a credit that bounds what a stream may bring in a turn (one shot each, where the kernel has none);
  * writes from a queue of slices that leaves before the ring waits, one operation at a time.  An idle stream owns no buffer.
  * States: connecting, handshake, open, finishing, each with its deadline.
  * Called by: proxy/, cluster/pool, demo/, by way of net/duplex. */

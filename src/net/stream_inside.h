@@ -42,6 +42,8 @@ struct stream {
 	uint8_t run; /* buffers in a row that speak for the other pool */
 	bool wants_read : 1;
 	bool is_receiving : 1; /* an operation is armed */
+	bool is_one_shot : 1;  /* receives are: a multishot one can miss the end of AF_UNIX (liburing#1549), and
+				* an error that a send has taken */
 	bool is_large : 1;
 	bool is_backend : 1;
 	bool has_eof : 1;	/* the peer's end was seen */
