@@ -60,6 +60,8 @@ enum reason {
 	REASON_WS_TOO_BIG,
 	REASON_WS_CLOSED,      /* a Close handshake went through */
 	REASON_WS_PEER_GONE,   /* a side ended without a Close frame */
+	REASON_WS_CLIENT_DEAD, /* no answer to the proxy's pings */
+	REASON_WS_BACKEND_DEAD,
 	/* limits */
 	REASON_MAX_CONNECTIONS,
 	REASON_DENIED,

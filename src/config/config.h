@@ -348,6 +348,7 @@ enum ws_compression { WS_COMPRESSION_PASS, WS_COMPRESSION_STRIP };
 
 struct websocket_policy {
 	uint64_t ping_interval_ms;
+	uint64_t backend_ping_interval_ms;
 	uint64_t pong_timeout_ms;
 	uint64_t idle_timeout_ms;
 	uint64_t max_lifetime_ms;

@@ -87,16 +87,19 @@ static const struct key_word compression_words[] = {
 };
 
 const struct key websocket_keys[] = {
-	DURATION(websocket_policy, ping_interval, .def = "30s", .min = "1s", .max = "1d", .flags = KEY_LATER,
-		 .doc = "An idle client is pinged this often; 0 turns it off."),
-	DURATION(websocket_policy, pong_timeout, .def = "10s", .min = "1s", .max = "1h", .flags = KEY_LATER,
-		 .doc = "A client that answers no ping for so long is gone: both ends are closed."),
+	DURATION(websocket_policy, ping_interval, .def = "30s", .min = "1s", .max = "1d",
+		 .doc = "A client that has been silent for so long, or up to a quarter less, is pinged; 0 turns it off."),
+	DURATION(websocket_policy, backend_ping_interval, .def = "0", .min = "1s", .max = "1d",
+		 .doc = "The same for a silent endpoint of a WebSocket."),
+	DURATION(websocket_policy, pong_timeout, .def = "10s", .min = "1s", .max = "1h",
+		 .doc = "Who is pinged and sends nothing for so long is gone: the backend gets 1001 for a client, the "
+			"client 1012 for an endpoint; 0 is never."),
 	DURATION(websocket_policy, idle_timeout, .def = "0",
 		 .doc = "No message either way for so long ends the connection; 0 is never."),
 	DURATION(websocket_policy, max_lifetime, .def = "0",
-		 .doc = "A connection older than that is closed with 1001; 0 is never."),
-	PERCENT(websocket_policy, max_lifetime_jitter, .def = "10%", .max = "100%", .flags = KEY_LATER,
-		.doc = "Lifetimes differ by up to so much, so that not all end at once."),
+		 .doc = "A connection older than that is closed with 1012; 0 is never."),
+	PERCENT(websocket_policy, max_lifetime_jitter, .def = "10%", .max = "100%",
+		.doc = "Lifetimes are shorter by up to so much, so that not all end at once."),
 	SIZE(websocket_policy, max_frame_size, .def = "0",
 	     .doc = "A longer frame closes the connection with 1009; 0 is no limit."),
 	SIZE(websocket_policy, max_message_size, .def = "1MiB",

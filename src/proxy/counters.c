@@ -1,5 +1,14 @@
 #include "proxy/counters.h"
 
+#define RTT(le)                                                                                                \
+	{                                                                                                      \
+		"websocket_ping_rtt_seconds_bucket", "How long clients took to answer a ping.", "le=\"" le "\"", \
+			false                                                                                  \
+	}
+
+/* Upper bounds in microseconds, as in the rows; the last has none. */
+static const uint32_t rtt_us[] = { 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 5000000 };
+
 static const struct counter_row rows[] = {
 	{ "http_requests_total", "Requests whose head was read.", NULL, false },
 	{ "websocket_connections_total", "WebSocket connections that were opened.", NULL, false },
@@ -9,8 +18,34 @@ static const struct counter_row rows[] = {
 	{ "websocket_messages_total", "Messages relayed.", "direction=\"in\"", false },
 	{ "websocket_messages_total", "Messages relayed.", "direction=\"out\"", false },
 	{ "upstream_retries_total", "Further tries on another endpoint.", NULL, false },
+	{ "websocket_pings_total", "Pings of the proxy's own.", "to=\"client\"", false },
+	{ "websocket_pings_total", "Pings of the proxy's own.", "to=\"backend\"", false },
+	RTT("0.001"),
+	RTT("0.0025"),
+	RTT("0.005"),
+	RTT("0.01"),
+	RTT("0.025"),
+	RTT("0.05"),
+	RTT("0.1"),
+	RTT("0.25"),
+	RTT("0.5"),
+	RTT("1"),
+	RTT("5"),
+	RTT("+Inf"),
+	{ "websocket_ping_rtt_seconds_count", "Pings that clients answered.", NULL, false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
+
+void proxy_rtt_count(uint32_t us)
+{
+	unsigned count = sizeof(rtt_us) / sizeof(rtt_us[0]);
+
+	for (unsigned i = 0; i < count; i++)
+		if (us <= rtt_us[i])
+			counter_add(PROXY_RTT_BUCKETS + i, 1);
+	counter_add(PROXY_RTT_BUCKETS + count, 1);
+	counter_add(PROXY_RTT_BUCKETS + count + 1, 1);
+}
 
 void proxy_counters_setup(void)
 {

@@ -13,8 +13,14 @@ enum {
 	PROXY_MESSAGES_IN, /* from clients */
 	PROXY_MESSAGES_OUT,
 	PROXY_RETRIES,
-	PROXY_COUNTERS_END
+	PROXY_PINGS_CLIENT, /* sent by the proxy */
+	PROXY_PINGS_BACKEND,
+	PROXY_RTT_BUCKETS, /* twelve, and the count */
+	PROXY_COUNTERS_END = PROXY_RTT_BUCKETS + 13
 };
+
+/* How long a client took to answer a ping. */
+void proxy_rtt_count(uint32_t us);
 
 /* Once, at start. */
 void proxy_counters_setup(void);

@@ -1,0 +1,223 @@
+/* A run of bytes from one side of a WebSocket: followed, counted, passed on.
+ *
+ * Where nothing is to be looked for it goes on as it came, with one look at its headers; else frame by frame through
+ * wire/ws_sift. */
+#include "base/random.h"
+#include "proxy/counters.h"
+#include "proxy/ws_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ws_care *ws_care_of(struct ws_relay *r)
+{
+	if (r->care == NULL)
+		r->care = calloc(1, sizeof(*r->care));
+	return r->care;
+}
+
+/* ---- towards a side ---- */
+
+void side_write(struct ws_relay *r, int to, struct slice s)
+{
+	struct ws_side *side = &r->sides[to];
+
+	if (side->d != NULL)
+		duplex_write(side->d, s);
+	else
+		slice_unref(s);
+}
+
+void side_inject(struct ws_relay *r, int to, int (*write)(uint8_t *out, const uint8_t *key, const void *what),
+		 const void *what)
+{
+	struct ring *ring = ring_of(r);
+	uint8_t *at = ring_bump(ring, WS_CONTROL_MAX);
+	uint8_t key[4];
+	int len;
+
+	if (at == NULL || r->sides[to].d == NULL)
+		return;
+	if (to == BACKEND)
+		random_bytes(key, sizeof(key));
+	len = write(at, to == BACKEND ? key : NULL, what);
+	if (len > 0)
+		side_write(r, to, ring_bump_take(ring, (uint32_t)len));
+}
+
+void side_read(struct ws_relay *r, int side)
+{
+	struct ws_side *s = &r->sides[side];
+
+	if (s->d != NULL)
+		duplex_read(s->d, !s->is_held || s->is_muted);
+}
+
+/* ---- what a run held ---- */
+
+static void count(struct ws_relay *r, int from, const struct ws_summary *sum)
+{
+	struct ws_side *s = &r->sides[from];
+
+	s->bytes += sum->used_len;
+	s->messages += sum->message_count;
+	if (sum->data_frame_count > 0 || sum->message_count > 0)
+		r->message_ms = ring_of(r)->now_ms;
+	if (sum->message_count > 0)
+		counter_add(from == CLIENT ? PROXY_MESSAGES_IN : PROXY_MESSAGES_OUT, sum->message_count);
+}
+
+/* ---- as it came ---- */
+
+/* Passes on what may be passed of a run.  Bytes of a header that is not whole stay in the tracker, so that no side is
+ * ever left within a header. */
+static int pass_whole(struct ws_relay *r, int from, const struct ws_limits *limits, struct slice in,
+		      struct ws_summary *sum)
+{
+	struct ws_side *s = &r->sides[from];
+	uint8_t held[sizeof(s->tracker.held)];
+	size_t held_len = s->tracker.in_frame ? 0 : ws_tracker_held_len(&s->tracker), kept;
+	int error;
+
+	if (held_len > 0)
+		memcpy(held, s->tracker.held, held_len);
+	error = ws_tracker_feed(&s->tracker, limits, in.at, in.len, sum);
+	kept = s->tracker.in_frame ? 0 : ws_tracker_held_len(&s->tracker);
+	if (error != 0) { /* nothing of the frame that is wrong, be it that its header began in an earlier run */
+		kept = sum->used_len == 0 ? held_len : 0;
+		s->is_within = s->is_within && sum->boundary == WS_NO_BOUNDARY;
+	} else {
+		s->is_within = s->tracker.in_frame;
+	}
+	if (kept >= sum->used_len + held_len)
+		return error;
+	if (held_len > 0)
+		side_write(r, !from, ring_copy(ring_of(r), held, (uint32_t)held_len));
+	if (sum->used_len > kept)
+		side_write(r, !from, slice_ref(slice_sub(in, 0, (uint32_t)(sum->used_len - kept))));
+	return error;
+}
+
+/* ---- frame by frame ---- */
+
+struct sifting {
+	struct ws_relay *r;
+	int from;
+	struct slice in;
+};
+
+static bool on_pong(void *user, const uint8_t *payload, size_t len)
+{
+	struct sifting *f = user;
+
+	return heartbeat_pong(f->r, f->from, payload, len);
+}
+
+static struct ws_stash *on_stash(void *user)
+{
+	struct sifting *f = user;
+	struct ws_care *care = ws_care_of(f->r);
+
+	return care != NULL ? &care->stash[f->from] : NULL;
+}
+
+static void on_piece(void *user, const uint8_t *at, size_t len, unsigned marks, bool is_copy)
+{
+	struct sifting *f = user;
+	struct slice s;
+
+	(void)marks;
+	if (f->r->sides[f->from].is_muted) /* the proxy's Close has gone out at a boundary before it */
+		return;
+	if (is_copy)
+		s = ring_copy(ring_of(f->r), at, (uint32_t)len);
+	else
+		s = slice_ref(slice_sub(f->in, (uint32_t)(at - f->in.at), (uint32_t)len));
+	side_write(f->r, !f->from, s);
+}
+
+static void on_boundary(void *user)
+{
+	struct sifting *f = user;
+
+	f->r->sides[f->from].is_within = false;
+	heartbeat_at_boundary(f->r, !f->from);
+	close_at_boundary(f->r, f->from);
+}
+
+static bool boundary_is_wanted(const struct ws_relay *r, int from)
+{
+	return r->sides[!from].ping_is_due || is_closing_gently(r);
+}
+
+static bool is_sifted(const struct ws_relay *r, int from)
+{
+	const struct ws_side *s = &r->sides[from];
+
+	return s->is_pinged || boundary_is_wanted(r, from) || ws_sift_is_engaged(&s->sift);
+}
+
+static int pass_sifted(struct ws_relay *r, int from, const struct ws_limits *limits, struct slice in,
+		       struct ws_summary *sum)
+{
+	struct ws_side *s = &r->sides[from];
+	struct sifting f = { r, from, in };
+	struct ws_sift_calls calls = { .piece = on_piece, .stash = on_stash };
+	int error;
+
+	if (s->is_pinged || ws_sift_is_engaged(&s->sift))
+		calls.is_ours = on_pong;
+	if (boundary_is_wanted(r, from))
+		calls.boundary = on_boundary;
+	error = ws_sift_feed(&s->sift, &s->tracker, limits, in.at, in.len, &calls, &f, sum);
+	if (error != 0)
+		s->is_within = s->is_within && sum->boundary == WS_NO_BOUNDARY;
+	else
+		s->is_within = ws_sift_is_within(&s->sift, &s->tracker);
+	return error;
+}
+
+/* ---- a run ---- */
+
+/* Nothing of it is passed: the other side has had its Close.  Its own Close is what is waited for. */
+static bool muted_bytes(struct ws_relay *r, int from, struct slice in)
+{
+	struct ws_side *s = &r->sides[from];
+	struct ws_summary sum;
+
+	if (ws_tracker_feed(&s->tracker, NULL, in.at, in.len, &sum) == 0 && !ws_tracker_is_closed(&s->tracker))
+		return true;
+	s->is_closed = true;
+	return close_is_answered(r);
+}
+
+bool relay_bytes(struct ws_relay *r, int from, struct slice in)
+{
+	struct ws_side *s = &r->sides[from];
+	const struct websocket_policy *p = policy_of(r);
+	struct ws_limits limits = { p->max_frame_size_bytes, p->max_message_size_bytes };
+	struct ws_summary sum;
+	int error;
+
+	s->heard_ms = (uint32_t)ring_of(r)->now_ms;
+	if (s->is_closed)
+		return true;
+	if (s->is_muted)
+		return muted_bytes(r, from, in);
+	if (is_sifted(r, from))
+		error = pass_sifted(r, from, &limits, in, &sum);
+	else
+		error = pass_whole(r, from, &limits, in, &sum);
+	count(r, from, &sum);
+	if (error != 0) {
+		relay_violation(r, from, error);
+		return false;
+	}
+	if (ws_tracker_is_closed(&s->tracker))
+		return close_passed(r, from, sum.close_code);
+	if (r->sides[!from].d != NULL && duplex_is_full(r->sides[!from].d)) {
+		s->is_held = true;
+		side_read(r, from);
+	}
+	return true;
+}

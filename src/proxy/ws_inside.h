@@ -1,0 +1,154 @@
+/* What the rooms of a WebSocket relay share: the relay itself, and who does what to it.
+ *
+ *   ws_relay      start, events of the two streams, configurations
+ *   ws_frames     a run of bytes from one side: followed, counted, passed on
+ *   ws_close      Close frames of the proxy's own, and the end
+ *   ws_deadlines  the one timer
+ *   ws_heartbeat  pings, and whose pongs are whose
+ *
+ * Included by these rooms alone.  A function that returns bool says with false that the relay is gone. */
+#ifndef PROXY_WS_INSIDE_H
+#define PROXY_WS_INSIDE_H
+
+#include "net/duplex.h"
+#include "proxy/ws_relay.h"
+#include "wire/ws_sift.h"
+
+#include <assert.h>
+
+/* How long a peer may take to answer a Close, or the rest of a frame to come before ours is cut in. */
+#define CLOSE_WAIT_MS 5000u
+
+enum { CLIENT, BACKEND };
+
+struct ws_side {
+	struct duplex *d;	   /* NULL: gone, or finished */
+	struct ws_tracker tracker; /* of what it sends */
+	uint64_t bytes;		   /* from it */
+	uint64_t messages;
+	uint32_t heard_ms;  /* low bits of the ring's clock: its last sign of life */
+	uint32_t ping_us;   /* low bits of the clock: when our ping left that it has not answered yet */
+	uint32_t queued;    /* of d, when the ping was last looked after */
+	struct ws_sift sift; /* of what it sends */
+	bool is_muted : 1;  /* a Close has gone to the other side for it: what it still sends is dropped */
+	bool is_closed : 1; /* it has sent a Close */
+	bool is_within : 1; /* what has been passed on from it ends within a frame */
+	bool is_pinged : 1; /* a ping of ours is under way to it */
+	bool ping_is_due : 1; /* one goes to it as soon as a frame may stand there */
+	bool is_held : 1;   /* not read: what it sends has nowhere to go just now */
+};
+
+struct ws_relay {
+	struct list link; /* of worker.relays */
+	struct ws_side sides[2];
+	struct worker *worker;
+	struct listener *listener;
+	struct endpoint *endpoint;
+	const struct route_config *route; /* of `view` */
+	struct view *view;		  /* the one in force, which the worker holds; else a reference of its own */
+	struct access_entry *log;
+	struct ws_care *care; /* what only some need; NULL: nothing so far */
+	struct timer timer;
+	uint64_t began_ns;
+	uint64_t message_ms;  /* when the last data message went by */
+	uint64_t close_at_ms; /* a drain's moment; 0: none */
+	uint16_t close_code;  /* that went by, or that we sent */
+	uint8_t why;	      /* enum reason; NONE: nothing is over */
+	uint8_t closed_by;
+	bool holds_view;
+};
+static_assert(sizeof(struct ws_relay) <= 288, "an idle WebSocket owns this and two streams");
+
+/* On the heap, made when first needed. */
+struct ws_care {
+	struct ws_stash stash[2]; /* a cut pong from a side */
+};
+
+static inline const struct websocket_policy *policy_of(const struct ws_relay *r)
+{
+	return &r->route->websocket;
+}
+
+static inline struct ring *ring_of(const struct ws_relay *r)
+{
+	return &r->worker->ring;
+}
+
+/* A relay that is neither closing nor closed. */
+static inline bool is_live(const struct ws_relay *r)
+{
+	return r->why == REASON_NONE && !r->sides[CLIENT].is_closed && !r->sides[BACKEND].is_closed;
+}
+
+/* Nothing more is to be said to either side: an answer, or an end, is waited for. */
+static inline bool is_told(const struct ws_relay *r)
+{
+	return r->sides[CLIENT].is_closed || r->sides[BACKEND].is_closed ||
+	       (r->sides[CLIENT].is_muted && r->sides[BACKEND].is_muted);
+}
+
+/* May a frame be put behind what has gone to this side? */
+static inline bool may_inject(const struct ws_relay *r, int to)
+{
+	return !r->sides[!to].is_within;
+}
+
+/* NULL: memory is out. */
+struct ws_care *ws_care_of(struct ws_relay *r);
+
+/* ---- ws_frames ---- */
+
+/* A run of bytes from one side. */
+bool relay_bytes(struct ws_relay *r, int from, struct slice in);
+/* Takes the slice. */
+void side_write(struct ws_relay *r, int to, struct slice s);
+/* Writes a frame that `write` makes: at most WS_CONTROL_MAX bytes, masked with `key` where that is not NULL. */
+void side_inject(struct ws_relay *r, int to, int (*write)(uint8_t *out, const uint8_t *key, const void *what),
+		 const void *what);
+/* Reads from a side, or stops, by what stands against it. */
+void side_read(struct ws_relay *r, int side);
+
+/* ---- ws_close ---- */
+
+void relay_log(struct ws_relay *r, const char *event);
+/* The first cause is the true one. */
+void relay_blame(struct ws_relay *r, enum reason why, int by);
+/* Lets both streams send what they have, and end. */
+void relay_finish(struct ws_relay *r);
+/* Cuts both. */
+void relay_cut(struct ws_relay *r, enum reason why);
+/* The proxy closes at once: both are told and ended.  code 0, text NULL: the reason's. */
+void relay_close(struct ws_relay *r, enum reason why, uint16_t code, const char *text, int by);
+/* The proxy closes with nothing wrong: each side is told where a frame ends. */
+bool relay_close_gently(struct ws_relay *r, enum reason why);
+bool is_closing_gently(const struct ws_relay *r);
+/* Both sides have answered the proxy's Close: then it is over. */
+bool close_is_answered(struct ws_relay *r);
+/* `from` stands at the end of a frame: is the other side owed the proxy's Close? */
+void close_at_boundary(struct ws_relay *r, int from);
+/* A rule was broken by `from`: what was good has been passed on, both ends get a Close. */
+void relay_violation(struct ws_relay *r, int from, int error);
+/* A Close has gone by whole. */
+bool close_passed(struct ws_relay *r, int from, uint16_t code);
+/* A side has ended, or is gone.  Without a Close before it the other one is told. */
+void side_ended(struct ws_relay *r, int side, enum reason why);
+
+/* ---- ws_deadlines ---- */
+
+void relay_timer_fired(struct timer *t);
+void relay_timer_set(struct ws_relay *r);
+
+/* ---- ws_heartbeat ---- */
+
+/* When the timer has to look again; UINT64_MAX: never. */
+uint64_t heartbeat_at(const struct ws_relay *r);
+/* Sends pings that are due; closes where a peer is dead. */
+bool heartbeat_run(struct ws_relay *r);
+/* Does this pong of `from` answer our ping? */
+bool heartbeat_pong(struct ws_relay *r, int from, const uint8_t *payload, size_t len);
+/* A frame may stand here: sends the ping that waited for it. */
+void heartbeat_at_boundary(struct ws_relay *r, int to);
+/* Another configuration: nobody is late under it for what the old one asked. */
+void heartbeat_rebind(struct ws_relay *r);
+
+#endif
