@@ -300,7 +300,6 @@ static void what_is_to_come_is_accepted_with_one_warning_each(void **state)
 			  "    auth: {jwt: {keys: /dev/null, claims: {role: [a, b], x: y}, forward: {X-User: "
 			  "sub}}}\n"
 			  "    fallback: {sockjs: on, keep: 5s}\n"
-			  "    websocket: {ping_interval: 5s, max_lifetime: 1h}\n"
 			  "clusters:\n"
 			  "- name: c\n"
 			  "  balance: ip_hash\n"
@@ -308,10 +307,9 @@ static void what_is_to_come_is_accepted_with_one_warning_each(void **state)
 			  "  health: {type: websocket}\n"
 			  "  endpoints: [\"a:1\"]\n",
 			  "t:7:5: warning: key \"fallback\" is not yet in effect\n"
-			  "t:8:17: warning: key \"ping_interval\" is not yet in effect\n"
-			  "t:11:12: warning: balance \"ip_hash\" is not yet in effect\n"
-			  "t:12:13: warning: protocol \"h2\" is not yet in effect\n"
-			  "t:13:3: warning: key \"health\" is not yet in effect\n"));
+			  "t:10:12: warning: balance \"ip_hash\" is not yet in effect\n"
+			  "t:11:13: warning: protocol \"h2\" is not yet in effect\n"
+			  "t:12:3: warning: key \"health\" is not yet in effect\n"));
 	(void)state;
 }
 
