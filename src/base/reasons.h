@@ -62,6 +62,10 @@ enum reason {
 	REASON_WS_PEER_GONE,   /* a side ended without a Close frame */
 	REASON_WS_CLIENT_DEAD, /* no answer to the proxy's pings */
 	REASON_WS_BACKEND_DEAD,
+	REASON_WS_MESSAGE_RATE,
+	REASON_WS_BYTE_RATE,
+	REASON_WS_OPCODE, /* a kind of message that the route does not take */
+	REASON_WS_SLOW,	  /* the client takes its messages too slowly */
 	/* limits */
 	REASON_MAX_CONNECTIONS,
 	REASON_DENIED,

@@ -346,6 +346,9 @@ enum over_rate { OVER_RATE_DELAY, OVER_RATE_CLOSE, OVER_RATE_DROP };
 enum slow_client { SLOW_CLIENT_PAUSE, SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST, SLOW_CLIENT_LATEST };
 enum ws_compression { WS_COMPRESSION_PASS, WS_COMPRESSION_STRIP };
 
+/* Bits of the kinds of messages, by their opcodes. */
+enum ws_opcodes { WS_OPCODES_TEXT = 1 << 1, WS_OPCODES_BINARY = 1 << 2, WS_OPCODES_ALL = 3 << 1 };
+
 struct websocket_policy {
 	uint64_t ping_interval_ms;
 	uint64_t backend_ping_interval_ms;
@@ -359,6 +362,7 @@ struct websocket_policy {
 	uint32_t message_burst;
 	double byte_rate_per_s;
 	enum over_rate over_rate;
+	uint32_t opcodes; /* enum ws_opcodes */
 	uint64_t send_buffer_bytes;
 	enum slow_client slow_client;
 	uint64_t slow_timeout_ms;

@@ -72,6 +72,12 @@ static const struct key_word over_rate_words[] = {
 	{ 0 },
 };
 
+static const struct key_word opcode_words[] = {
+	{ "text", WS_OPCODES_TEXT, false },
+	{ "binary", WS_OPCODES_BINARY, false },
+	{ 0 },
+};
+
 static const struct key_word slow_client_words[] = {
 	{ "pause", SLOW_CLIENT_PAUSE, false },
 	{ "close", SLOW_CLIENT_CLOSE, false },
@@ -104,25 +110,27 @@ const struct key websocket_keys[] = {
 	     .doc = "A longer frame closes the connection with 1009; 0 is no limit."),
 	SIZE(websocket_policy, max_message_size, .def = "1MiB",
 	     .doc = "A longer message, over all its frames, closes the connection with 1009; 0 is no limit."),
-	RATE(websocket_policy, message_rate, .def = "0", .flags = KEY_LATER,
-	     .doc = "Messages from one client; 0 is no limit."),
-	UINT(websocket_policy, message_burst, .def = "0", .flags = KEY_LATER,
+	RATE(websocket_policy, message_rate, .def = "0",
+	     .doc = "Messages from one client, its control frames counted in; 0 is no limit."),
+	UINT(websocket_policy, message_burst, .def = "0",
 	     .doc = "How many may come at once before `message_rate` counts; 0 is one second's worth."),
-	BYTE_RATE(websocket_policy, byte_rate, .def = "0", .flags = KEY_LATER,
-		  .doc = "Payload bytes from one client; 0 is no limit."),
-	ENUM(websocket_policy, over_rate, over_rate, over_rate_words, .def = "delay", .flags = KEY_LATER,
-	     .doc = "Above a rate: stop reading for a while, close with 1008, or drop whole messages."),
+	BYTE_RATE(websocket_policy, byte_rate, .def = "0",
+		  .doc = "Bytes of frames from one client, a second's worth at once; 0 is no limit."),
+	ENUM(websocket_policy, over_rate, over_rate, over_rate_words, .def = "delay",
+	     .doc = "Above a rate: stop reading for a while, close with 1008, or drop whole messages (permessage-deflate "
+		    "is then not offered to the backend)."),
+	FLAGS(websocket_policy, opcodes, opcode_words, .def = "text, binary",
+	      .doc = "The kinds of messages that a client may send; another closes the connection with 1003."),
 	SIZE(websocket_policy, send_buffer, .def = "256KiB", .min = "4KiB", .max = "1GiB",
-	     .flags = KEY_LATER | KEY_NOT_ZERO, .doc = "What may wait for a slow client."),
+	     .flags = KEY_NOT_ZERO, .doc = "What may wait for a slow client, beside what its socket holds."),
 	ENUM(websocket_policy, slow_client, slow_client, slow_client_words, .def = "pause",
-	     .flags = KEY_LATER,
 	     .doc = "When it is full: stop reading the backend, close with 1013 after `slow_timeout`, drop "
 		    "the oldest whole "
-		    "messages, or keep only the latest."),
-	DURATION(websocket_policy, slow_timeout, .def = "10s", .max = "1h", .flags = KEY_LATER,
+		    "messages, or keep only the latest (permessage-deflate is then not offered to the backend)."),
+	DURATION(websocket_policy, slow_timeout, .def = "10s", .max = "1h",
 		 .doc = "How long a client may be slow before slow_client: close closes it."),
-	LIST(websocket_policy, subprotocols, char *, type_token, .flags = KEY_LATER,
-	     .doc = "Subprotocols that may be agreed on. Absent: all."),
+	LIST(websocket_policy, subprotocols, char *, type_token,
+	     .doc = "Subprotocols that may be agreed on: others are taken out of a client's offer. Absent: all."),
 	ENUM(websocket_policy, compression, ws_compression, compression_words, .def = "pass",
 	     .doc = "Offers of permessage-deflate are passed to the backend, or taken out."),
 	{ 0 },

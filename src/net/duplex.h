@@ -32,6 +32,8 @@ struct duplex_ops {
 	bool (*write)(struct duplex *, struct slice);
 	/* Whether the peer is listened to; off at first. */
 	void (*read)(struct duplex *, bool on);
+	/* As read(false), and what was under way is called back: only what has come already still does. */
+	void (*hold)(struct duplex *);
 	/* Ends our direction once the queue has left; reading goes on. */
 	void (*shutdown)(struct duplex *);
 	/* Ends both at once, forgetting what is queued.  No event comes any more. */
@@ -46,10 +48,11 @@ struct duplex {
 	const struct duplex_events *events;
 	void *user;
 	uint32_t queued; /* bytes written and not yet taken by the kernel */
+	uint32_t high;	 /* the high mark */
 };
 
-/* Above the high mark the source of the bytes is not read; below the low one it is again. */
-#define DUPLEX_HIGH 131072u
+/* Above the high mark the source of the bytes is not read; below the low one, a quarter of it, it is again. */
+#define DUPLEX_HIGH 131072u /* at first */
 #define DUPLEX_LOW  32768u
 
 static inline void duplex_use(struct duplex *d, const struct duplex_events *events, void *user)
@@ -65,6 +68,10 @@ static inline void duplex_read(struct duplex *d, bool on)
 {
 	d->ops->read(d, on);
 }
+static inline void duplex_hold(struct duplex *d)
+{
+	d->ops->hold(d);
+}
 static inline void duplex_shutdown(struct duplex *d)
 {
 	d->ops->shutdown(d);
@@ -77,9 +84,14 @@ static inline void duplex_finish(struct duplex *d)
 {
 	d->ops->finish(d);
 }
+/* Another mark; counts from the next write on. */
+static inline void duplex_mark(struct duplex *d, uint32_t high)
+{
+	d->high = high;
+}
 static inline bool duplex_is_full(const struct duplex *d)
 {
-	return d->queued >= DUPLEX_HIGH;
+	return d->queued >= d->high;
 }
 
 #endif

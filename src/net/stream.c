@@ -285,7 +285,7 @@ void stream_queue(struct stream *s, struct slice out)
 		return;
 	}
 	s->duplex.queued += len;
-	if (s->duplex.queued >= DUPLEX_HIGH)
+	if (s->duplex.queued >= s->duplex.high)
 		s->was_full = true;
 	stream_flush_later(s);
 }
@@ -370,7 +370,7 @@ static void send_next(struct stream *s, bool is_waiting)
 		ring_timer_arm(ring_of(s), &s->timer, STREAM_LINGER_MS); /* slow, but it goes on */
 	if (s->state != STREAM_OPEN)
 		return;
-	if (s->duplex.queued == 0 || (s->was_full && s->duplex.queued <= DUPLEX_LOW)) {
+	if (s->duplex.queued == 0 || (s->was_full && s->duplex.queued <= s->duplex.high / 4)) {
 		s->was_full = false;
 		s->duplex.events->on_room(&s->duplex);
 	}
@@ -462,6 +462,19 @@ static void stream_read(struct duplex *d, bool on)
 		stream_receive_later(s);
 }
 
+static void stream_hold(struct duplex *d)
+{
+	struct stream *s = stream_of(d);
+	struct io_uring_sqe *sqe;
+
+	s->wants_read = false;
+	if (!s->is_receiving || is_reading(s))
+		return;
+	sqe = ring_sqe(ring_of(s));
+	io_uring_prep_cancel(sqe, &s->recv_op, 0);
+	ring_sqe_forget(sqe);
+}
+
 static void stream_shutdown(struct duplex *d)
 {
 	struct stream *s = stream_of(d);
@@ -508,6 +521,7 @@ static void stream_finish(struct duplex *d)
 static const struct duplex_ops stream_ops = {
 	.write = stream_write,
 	.read = stream_read,
+	.hold = stream_hold,
 	.shutdown = stream_shutdown,
 	.close = stream_close,
 	.finish = stream_finish,
@@ -524,6 +538,7 @@ static struct stream *stream_new(struct ring *r, int fd)
 		return NULL;
 	}
 	s->duplex.ops = &stream_ops;
+	s->duplex.high = DUPLEX_HIGH;
 	owner_init(&s->owner, r, stream_free);
 	op_init(&s->recv_op, &s->owner, on_recv);
 	op_init(&s->send_op, &s->owner, on_send);

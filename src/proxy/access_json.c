@@ -154,6 +154,10 @@ static void closing_print(struct str *out, const struct access_end *end)
 	if (end->is_websocket) {
 		NUMBER(out, "messages_in", end->messages_in);
 		NUMBER(out, "messages_out", end->messages_out);
+		if (end->dropped_in > 0)
+			NUMBER(out, "dropped_in", end->dropped_in);
+		if (end->dropped_out > 0)
+			NUMBER(out, "dropped_out", end->dropped_out);
 	}
 	if (end->close_code != 0)
 		NUMBER(out, "close_code", end->close_code);

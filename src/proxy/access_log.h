@@ -7,7 +7,7 @@
  *   time (ISO, when it began), event (request | open | close), request_id, client, listener, route, cluster,
  *   endpoint, method, path (with the query), host, protocol (HTTP/1.1, HTTP/1.0, tcp), line (the first of
  *   what is no request), tls (version), status, bytes_in, bytes_out, duration_ms (three decimals), referer,
- *   user_agent, messages_in, messages_out, close_code, closed_by (client | backend | proxy), reason, key (the
+ *   user_agent, messages_in, messages_out, dropped_in, dropped_out (where not 0), close_code, closed_by (client | backend | proxy), reason, key (the
  *   configuration key of the reason, where it has one)
  * What a client sends is cut: path 8 KiB, referer 2 KiB, user agent 1 KiB, line 1 KiB.
  * For a plain request bytes are those of bodies and heads together; for a WebSocket those after the handshake.
@@ -34,6 +34,7 @@ struct access_end {
 	enum reason why; /* REASON_NONE: not said */
 	bool is_websocket;
 	uint64_t messages_in, messages_out;
+	uint64_t dropped_in, dropped_out; /* messages of these that were not passed on */
 	uint16_t close_code; /* 0: none */
 	enum closed_by closed_by;
 };

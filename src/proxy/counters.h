@@ -15,7 +15,9 @@ enum {
 	PROXY_RETRIES,
 	PROXY_PINGS_CLIENT, /* sent by the proxy */
 	PROXY_PINGS_BACKEND,
-	PROXY_RTT_BUCKETS, /* twelve, and the count */
+	PROXY_OVER_RATE, /* + enum over_rate */
+	PROXY_SLOW_CLIENT = PROXY_OVER_RATE + 3, /* + enum slow_client */
+	PROXY_RTT_BUCKETS = PROXY_SLOW_CLIENT + 4, /* twelve, and the count */
 	PROXY_COUNTERS_END = PROXY_RTT_BUCKETS + 13
 };
 

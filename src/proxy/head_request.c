@@ -266,10 +266,53 @@ static void values_write(struct str *out, const struct header_value *values, siz
 	}
 }
 
+/* A message that may be dropped must not be part of a compressed stream: what follows it could not be read. */
+static bool passes_deflate(const struct websocket_policy *p)
+{
+	bool drops = p->over_rate == OVER_RATE_DROP && (p->message_rate_per_s > 0 || p->byte_rate_per_s > 0);
+
+	return p->compression == WS_COMPRESSION_PASS && !drops && p->slow_client != SLOW_CLIENT_DROP_OLDEST &&
+	       p->slow_client != SLOW_CLIENT_LATEST;
+}
+
+static bool is_allowed(const struct websocket_policy *p, const struct ws_token *name)
+{
+	for (size_t i = 0; i < p->subprotocols_count; i++)
+		if (strlen(p->subprotocols[i]) == name->len && memcmp(p->subprotocols[i], name->at, name->len) == 0)
+			return true;
+	return false;
+}
+
+/* The client's offer without the subprotocols that the route does not allow. */
+static void subprotocols_write(struct str *out, const struct request *r)
+{
+	const struct http_field *f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, NULL);
+	bool has_one = false;
+
+	for (; f != NULL; f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, f + 1)) {
+		const char *list = f->value;
+		size_t len = f->value_len;
+		struct ws_token name;
+
+		while (ws_token_next(&list, &len, &name) > 0) {
+			if (!is_allowed(&r->route->websocket, &name))
+				continue;
+			if (has_one)
+				PUT(out, ", ");
+			else
+				PUT(out, "Sec-WebSocket-Protocol: ");
+			has_one = true;
+			str_bytes(out, name.at, name.len);
+		}
+	}
+	if (has_one)
+		PUT(out, "\r\n");
+}
+
 /* Offers in several fields become one list, of what the frame tracker knows (RFC 6455 9.1 allows both). */
 static void extensions_write(struct str *out, const struct request *r)
 {
-	bool keep_deflate = r->route->websocket.compression == WS_COMPRESSION_PASS;
+	bool keep_deflate = passes_deflate(&r->route->websocket);
 	const struct http_field *f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_EXTENSIONS, NULL);
 	size_t line = out->len, list;
 
@@ -322,6 +365,8 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 		ids |= HTTP_BIT(HTTP_X_REAL_IP);
 	if (is_upgrade)
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_EXTENSIONS);
+	if (is_upgrade && r->route->websocket.subprotocols_count > 0)
+		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_PROTOCOL);
 	if (r->head->version_minor == 0)
 		ids |= HTTP_BIT(HTTP_EXPECT); /* means nothing there (RFC 9110 10.1.1), and would here */
 	return ids;
@@ -353,6 +398,8 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	values_write(&s, edits->add, edits->add_count, r);
 	if (is_upgrade) {
 		extensions_write(&s, r);
+		if (r->route->websocket.subprotocols_count > 0)
+			subprotocols_write(&s, r);
 		PUT(&s, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
 	}
 	if (r->head->is_chunked)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define REST_MAX (1u << 20)
+
 void relay_log(struct ws_relay *r, const char *event)
 {
 	bool is_open = event[0] == 'o';
@@ -24,6 +26,8 @@ void relay_log(struct ws_relay *r, const char *event)
 				     .is_websocket = !is_open,
 				     .messages_in = r->sides[CLIENT].messages,
 				     .messages_out = r->sides[BACKEND].messages,
+				     .dropped_in = r->care != NULL ? r->care->dropped[CLIENT] : 0,
+				     .dropped_out = r->care != NULL ? r->care->dropped[BACKEND] : 0,
 				     .close_code = is_open ? 0 : r->close_code,
 				     .closed_by = r->closed_by,
 			     });
@@ -42,6 +46,9 @@ static void relay_free(struct ws_relay *r)
 		counter_add(COUNTERS_REASONS + r->why, 1);
 	list_remove(&r->link);
 	timer_cancel(&r->timer);
+	slow_done(r);
+	if (r->care != NULL)
+		slice_unref(r->care->rest);
 	free(r->care);
 	endpoint_release(r->endpoint);
 	endpoint_unref(r->endpoint);
@@ -61,6 +68,7 @@ void relay_blame(struct ws_relay *r, enum reason why, int by)
 
 void relay_finish(struct ws_relay *r)
 {
+	slow_pump(r, true);
 	for (int i = 0; i < 2; i++)
 		if (r->sides[i].d != NULL)
 			duplex_finish(r->sides[i].d);
@@ -137,9 +145,22 @@ static void close_told(struct ws_relay *r)
 	if (!is_told(r))
 		return;
 	r->message_ms = ring_of(r)->now_ms;
+	if (r->sides[CLIENT].is_delayed) /* its Close may be among what waits */
+		r->care->delayed_until_ms = ring_of(r)->now_ms;
 	side_read(r, CLIENT);
 	side_read(r, BACKEND);
 	relay_timer_set(r);
+}
+
+/* Where a Close has to wait for the rest of a frame, its source is read although there is no room: bounded. */
+static void rest_fetch(struct ws_relay *r, int from)
+{
+	struct ws_side *s = &r->sides[from];
+
+	if (!s->is_within || s->tracker.payload_left > REST_MAX)
+		return;
+	s->is_held = false;
+	side_read(r, from);
 }
 
 /* A side that is within a frame is told at its end (close_at_boundary), and is cut when that does not come in time. */
@@ -155,6 +176,8 @@ bool relay_close_gently(struct ws_relay *r, enum reason why)
 		r->close_at_ms = now;
 	relay_blame(r, why, CLOSED_BY_PROXY);
 	r->close_code = code;
+	rest_fetch(r, CLIENT);
+	rest_fetch(r, BACKEND);
 	for (int to = 0; to < 2; to++)
 		if (may_inject(r, to) || now >= r->close_at_ms + CLOSE_WAIT_MS)
 			side_tell(r, to, code, text);
@@ -217,23 +240,23 @@ bool close_passed(struct ws_relay *r, int from, uint16_t code)
 	return true;
 }
 
-void side_ended(struct ws_relay *r, int side, enum reason why)
+bool side_ended(struct ws_relay *r, int side, enum reason why)
 {
 	static const enum reason vanished[] = { [CLIENT] = REASON_CLIENT_CLOSED, [BACKEND] = REASON_BACKEND_CLOSED };
 	bool is_proper = r->sides[CLIENT].is_closed || r->sides[BACKEND].is_closed;
 
 	if (is_closing_gently(r) && is_told(r)) { /* an end is an answer too */
 		r->sides[side].is_closed = true;
-		close_is_answered(r);
-		return;
+		return close_is_answered(r);
 	}
 	if (is_proper) {
 		relay_finish(r);
-		return;
+		return false;
 	}
 	if (why == REASON_NONE)
 		why = vanished[side];
 	if (r->close_code == 0)
 		r->close_code = WS_CLOSE_ABNORMAL;
 	relay_close(r, why, 0, NULL, side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND);
+	return false;
 }

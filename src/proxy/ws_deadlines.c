@@ -50,12 +50,15 @@ static const struct {
 	{ close_due, REASON_SHUTDOWN },
 	{ idle_due, REASON_TIMEOUT_WS_IDLE },
 	{ lifetime_due, REASON_WS_LIFETIME },
+	{ slow_due, REASON_WS_SLOW },
 };
 
 void relay_timer_set(struct ws_relay *r)
 {
-	uint64_t now = ring_of(r)->now_ms, at = heartbeat_at(r);
+	uint64_t now = ring_of(r)->now_ms, at = heartbeat_at(r), rates = rates_at(r);
 
+	if (rates < at)
+		at = rates;
 	for (size_t i = 0; i < (r->why != REASON_NONE ? 1 : sizeof(ends) / sizeof(ends[0])); i++) {
 		uint64_t due = ends[i].due(r);
 
@@ -81,8 +84,11 @@ static enum reason end_due(const struct ws_relay *r)
 void relay_timer_fired(struct timer *t)
 {
 	struct ws_relay *r = container_of(t, struct ws_relay, timer);
-	enum reason why = end_due(r);
+	enum reason why;
 
+	if (!rates_run(r))
+		return;
+	why = end_due(r);
 	if (is_told(r)) { /* and its answer has not come in time */
 		if (ring_of(r)->now_ms >= r->message_ms + CLOSE_WAIT_MS) {
 			relay_finish(r);

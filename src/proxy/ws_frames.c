@@ -22,7 +22,9 @@ void side_write(struct ws_relay *r, int to, struct slice s)
 {
 	struct ws_side *side = &r->sides[to];
 
-	if (side->d != NULL)
+	if (to == CLIENT && slow_waits(r) && slow_push(r, s.at, s.len, 0)) {
+		slice_unref(s);
+	} else if (side->d != NULL)
 		duplex_write(side->d, s);
 	else
 		slice_unref(s);
@@ -49,7 +51,11 @@ void side_read(struct ws_relay *r, int side)
 {
 	struct ws_side *s = &r->sides[side];
 
-	if (s->d != NULL)
+	if (s->d == NULL)
+		return;
+	if (s->is_delayed && !s->is_muted)
+		duplex_hold(s->d);
+	else
 		duplex_read(s->d, !s->is_held || s->is_muted);
 }
 
@@ -121,13 +127,30 @@ static struct ws_stash *on_stash(void *user)
 	return care != NULL ? &care->stash[f->from] : NULL;
 }
 
+static enum ws_verdict on_judge(void *user, const struct ws_frame *f)
+{
+	struct sifting *s = user;
+
+	return rates_judge(s->r, f);
+}
+
+/* Does this piece wait above the client's stream?  One of a message that has begun to leave goes with it. */
+static bool waits_above(const struct ws_relay *r, unsigned marks)
+{
+	if (slow_waits(r))
+		return true;
+	return slow_drops(r) && (marks & WS_PIECE_BEGINS) && r->sides[CLIENT].d != NULL &&
+	       duplex_is_full(r->sides[CLIENT].d);
+}
+
 static void on_piece(void *user, const uint8_t *at, size_t len, unsigned marks, bool is_copy)
 {
 	struct sifting *f = user;
 	struct slice s;
 
-	(void)marks;
 	if (f->r->sides[f->from].is_muted) /* the proxy's Close has gone out at a boundary before it */
+		return;
+	if (f->from == BACKEND && waits_above(f->r, marks) && slow_push(f->r, at, len, marks))
 		return;
 	if (is_copy)
 		s = ring_copy(ring_of(f->r), at, (uint32_t)len);
@@ -154,7 +177,9 @@ static bool is_sifted(const struct ws_relay *r, int from)
 {
 	const struct ws_side *s = &r->sides[from];
 
-	return s->is_pinged || boundary_is_wanted(r, from) || ws_sift_is_engaged(&s->sift);
+	if (s->is_pinged || boundary_is_wanted(r, from) || ws_sift_is_engaged(&s->sift))
+		return true;
+	return from == CLIENT ? rates_judge_frames(r) : slow_drops(r) || slow_waits(r);
 }
 
 static int pass_sifted(struct ws_relay *r, int from, const struct ws_limits *limits, struct slice in,
@@ -167,6 +192,10 @@ static int pass_sifted(struct ws_relay *r, int from, const struct ws_limits *lim
 
 	if (s->is_pinged || ws_sift_is_engaged(&s->sift))
 		calls.is_ours = on_pong;
+	if (from == CLIENT && rates_judge_frames(r))
+		calls.judge = on_judge;
+	/* what may be dropped later has to show where it ends, also when the policy has changed meanwhile */
+	calls.each_frame = from == BACKEND && (slow_drops(r) || slow_waits(r) || s->sift.is_loose);
 	if (boundary_is_wanted(r, from))
 		calls.boundary = on_boundary;
 	error = ws_sift_feed(&s->sift, &s->tracker, limits, in.at, in.len, &calls, &f, sum);
@@ -191,6 +220,20 @@ static bool muted_bytes(struct ws_relay *r, int from, struct slice in)
 	return close_is_answered(r);
 }
 
+/* What `from` sends may have nowhere to go. */
+static void hold_if_full(struct ws_relay *r, int from)
+{
+	struct ws_side *s = &r->sides[from];
+	struct duplex *to = r->sides[!from].d;
+
+	if (s->is_held || is_closing_gently(r) || (from == BACKEND ? !slow_is_full(r) : to == NULL || !duplex_is_full(to)))
+		return;
+	s->is_held = true;
+	side_read(r, from);
+	if (from == BACKEND)
+		slow_began(r);
+}
+
 bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 {
 	struct ws_side *s = &r->sides[from];
@@ -204,20 +247,30 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 		return true;
 	if (s->is_muted)
 		return muted_bytes(r, from, in);
+	if (from == CLIENT && rates_keeps(r)) {
+		rates_keep(r, in);
+		return true;
+	}
 	if (is_sifted(r, from))
 		error = pass_sifted(r, from, &limits, in, &sum);
 	else
 		error = pass_whole(r, from, &limits, in, &sum);
 	count(r, from, &sum);
+	if (s->sift.is_waiting)
+		rates_keep(r, slice_sub(in, (uint32_t)sum.used_len, in.len - (uint32_t)sum.used_len));
 	if (error != 0) {
 		relay_violation(r, from, error);
 		return false;
 	}
-	if (ws_tracker_is_closed(&s->tracker))
-		return close_passed(r, from, sum.close_code);
-	if (r->sides[!from].d != NULL && duplex_is_full(r->sides[!from].d)) {
-		s->is_held = true;
-		side_read(r, from);
+	if (r->care != NULL && r->care->is_broken) {
+		relay_blame(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		relay_cut(r, REASON_NO_MEMORY);
+		return false;
 	}
+	if (s->sift.is_stopped && r->why == REASON_NONE)
+		return rates_stopped(r);
+	if (ws_tracker_is_closed(&s->tracker) && !s->sift.is_stopped)
+		return close_passed(r, from, sum.close_code);
+	hold_if_full(r, from);
 	return true;
 }

@@ -138,7 +138,7 @@ static bool side_judge(struct ws_relay *r, int side)
 {
 	struct ws_side *s = &r->sides[side];
 
-	if (s->is_held || still_takes(s)) {
+	if (s->is_held || s->is_delayed || still_takes(s)) {
 		s->heard_ms = (uint32_t)ring_of(r)->now_ms;
 		return true;
 	}

@@ -5,12 +5,16 @@
  *   ws_close      Close frames of the proxy's own, and the end
  *   ws_deadlines  the one timer
  *   ws_heartbeat  pings, and whose pongs are whose
+ *   ws_rates      how much a client may send
+ *   ws_slow       a client that takes its messages too slowly
  *
  * Included by these rooms alone.  A function that returns bool says with false that the relay is gone. */
 #ifndef PROXY_WS_INSIDE_H
 #define PROXY_WS_INSIDE_H
 
 #include "net/duplex.h"
+#include "proxy/ws_meter.h"
+#include "proxy/ws_queue.h"
 #include "proxy/ws_relay.h"
 #include "wire/ws_sift.h"
 
@@ -36,6 +40,7 @@ struct ws_side {
 	bool is_pinged : 1; /* a ping of ours is under way to it */
 	bool ping_is_due : 1; /* one goes to it as soon as a frame may stand there */
 	bool is_held : 1;   /* not read: what it sends has nowhere to go just now */
+	bool is_delayed : 1; /* not read: it has sent more than its rate */
 };
 
 struct ws_relay {
@@ -62,6 +67,16 @@ static_assert(sizeof(struct ws_relay) <= 288, "an idle WebSocket owns this and t
 /* On the heap, made when first needed. */
 struct ws_care {
 	struct ws_stash stash[2]; /* a cut pong from a side */
+	uint64_t messages_ns, bytes_ns; /* meters of what the client sends */
+	uint64_t delayed_until_ms;	/* while it is_delayed */
+	struct slice rest;		/* of what it has sent: waits for its turn */
+	uint64_t slow_since_ms;		/* the client's stream has been full since then; 0: it is not */
+	uint64_t dropped[2];		/* messages from a side that were not passed on */
+	struct ws_queue queue;		/* towards the client; when has_queue */
+	bool has_queue;
+	bool is_broken; /* something that waited was lost for lack of memory */
+	bool has_eof;	/* the client has ended behind `rest` */
+	uint8_t stopped_by; /* enum reason: why a message of the client's ended it all */
 };
 
 static inline const struct websocket_policy *policy_of(const struct ws_relay *r)
@@ -96,6 +111,11 @@ static inline bool may_inject(const struct ws_relay *r, int to)
 /* NULL: memory is out. */
 struct ws_care *ws_care_of(struct ws_relay *r);
 
+/* ---- ws_relay ---- */
+
+/* A side has ended its direction, and what it sent before has been followed. */
+bool side_eof(struct ws_relay *r, int side);
+
 /* ---- ws_frames ---- */
 
 /* A run of bytes from one side. */
@@ -107,6 +127,40 @@ void side_inject(struct ws_relay *r, int to, int (*write)(uint8_t *out, const ui
 		 const void *what);
 /* Reads from a side, or stops, by what stands against it. */
 void side_read(struct ws_relay *r, int side);
+
+/* ---- ws_rates ---- */
+
+/* Each frame of the client's has to be judged. */
+bool rates_judge_frames(const struct ws_relay *r);
+enum ws_verdict rates_judge(struct ws_relay *r, const struct ws_frame *f);
+/* A judge has said stop: closes. */
+bool rates_stopped(struct ws_relay *r);
+/* These bytes of the client's have to wait, behind those that do.  Borrows. */
+void rates_keep(struct ws_relay *r, struct slice rest);
+bool rates_keeps(const struct ws_relay *r);
+/* When the client is read again; UINT64_MAX: it is read. */
+uint64_t rates_at(const struct ws_relay *r);
+bool rates_run(struct ws_relay *r);
+void rates_rebind(struct ws_relay *r);
+
+/* ---- ws_slow ---- */
+
+/* Messages to the client may be dropped: they are passed one by one. */
+bool slow_drops(const struct ws_relay *r);
+/* Something waits above the client's stream: what is written next waits behind it. */
+bool slow_waits(const struct ws_relay *r);
+/* Adds a copy to what waits, and drops what is too much.  false: nothing can wait, for lack of memory. */
+bool slow_push(struct ws_relay *r, const uint8_t *at, size_t len, unsigned marks);
+void slow_pump(struct ws_relay *r, bool all);
+/* The endpoint has to be held back. */
+bool slow_is_full(const struct ws_relay *r);
+void slow_began(struct ws_relay *r);
+void slow_ended(struct ws_relay *r);
+/* When a slow client is closed; UINT64_MAX: not. */
+uint64_t slow_due(const struct ws_relay *r);
+/* Puts the policy's mark on the client's stream: at the start too. */
+void slow_rebind(struct ws_relay *r);
+void slow_done(struct ws_relay *r);
 
 /* ---- ws_close ---- */
 
@@ -131,7 +185,7 @@ void relay_violation(struct ws_relay *r, int from, int error);
 /* A Close has gone by whole. */
 bool close_passed(struct ws_relay *r, int from, uint16_t code);
 /* A side has ended, or is gone.  Without a Close before it the other one is told. */
-void side_ended(struct ws_relay *r, int side, enum reason why);
+bool side_ended(struct ws_relay *r, int side, enum reason why);
 
 /* ---- ws_deadlines ---- */
 

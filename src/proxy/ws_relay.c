@@ -25,14 +25,23 @@ static void on_bytes(struct duplex *d, struct slice in)
 	relay_bytes(r, side_of(r, d), in);
 }
 
+bool side_eof(struct ws_relay *r, int side)
+{
+	/* It has said Close and ends without waiting for the answer, which may still come: the timer bounds that. */
+	if (r->sides[side].is_closed && !r->sides[!side].is_closed)
+		return true;
+	return side_ended(r, side, REASON_NONE);
+}
+
 static void on_eof(struct duplex *d)
 {
 	struct ws_relay *r = d->user;
 	int side = side_of(r, d);
 
-	/* It has said Close and ends without waiting for the answer, which may still come: the timer bounds that. */
-	if (!r->sides[side].is_closed || r->sides[!side].is_closed)
-		side_ended(r, side, REASON_NONE);
+	if (side == CLIENT && rates_keeps(r))
+		r->care->has_eof = true;
+	else
+		side_eof(r, side);
 }
 
 static void on_room(struct duplex *d)
@@ -40,6 +49,12 @@ static void on_room(struct duplex *d)
 	struct ws_relay *r = d->user;
 	int source = !side_of(r, d);
 
+	if (source == BACKEND) {
+		slow_pump(r, false);
+		if (slow_is_full(r))
+			return;
+		slow_ended(r);
+	}
 	if (r->sides[source].is_held) {
 		r->sides[source].is_held = false;
 		r->sides[source].heard_ms = (uint32_t)ring_of(r)->now_ms; /* it could not be heard before */
@@ -85,6 +100,8 @@ static void relay_rebind(struct ws_relay *r, struct view *old)
 	r->view = now;
 	r->route = route;
 	heartbeat_rebind(r);
+	rates_rebind(r);
+	slow_rebind(r);
 	if (r->why == REASON_NONE)
 		relay_timer_set(r);
 }
@@ -144,6 +161,7 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	relay_log(r, "open");
 	duplex_use(r->sides[CLIENT].d, &events, r);
 	duplex_use(r->sides[BACKEND].d, &events, r);
+	slow_rebind(r);
 	duplex_read(r->sides[CLIENT].d, true);
 	duplex_read(r->sides[BACKEND].d, true);
 	if (w->is_draining)

@@ -5,7 +5,7 @@
 
 /* A verdict of our own: a pong whose payload is not whole yet. */
 #define STASHED 3u
-static_assert(WS_STOP < STASHED, "it fits into two bits beside these");
+static_assert(WS_PASS < STASHED && WS_DROP < STASHED, "the others do not stay in ws_sift.verdict");
 
 /* One call's walk through a run. */
 struct walk {
@@ -100,8 +100,8 @@ static enum ws_verdict judge(struct walk *w, const struct ws_frame *f)
 
 	if (w->s->is_stopped)
 		return WS_DROP;
-	if (f->opcode == WS_OP_CONTINUATION)
-		return w->s->drops_message ? WS_DROP : WS_PASS;
+	if (w->s->drops_message && f->opcode == WS_OP_CONTINUATION)
+		return WS_DROP;
 	if (w->calls->judge == NULL)
 		return WS_PASS;
 	switch (w->calls->judge(w->user, f)) {
@@ -109,8 +109,13 @@ static enum ws_verdict judge(struct walk *w, const struct ws_frame *f)
 		w->s->is_stopped = 1;
 		return WS_DROP;
 	case WS_DROP:
+		if (f->opcode == WS_OP_CONTINUATION)
+			return WS_PASS;
 		w->s->drops_message = !is_control;
 		return WS_DROP;
+	case WS_WAIT:
+		w->s->is_waiting = 1;
+		return WS_WAIT;
 	default:
 		return WS_PASS;
 	}
@@ -119,6 +124,7 @@ static enum ws_verdict judge(struct walk *w, const struct ws_frame *f)
 static void on_frame(struct walk *w, const struct ws_frame *f, size_t header_len)
 {
 	struct ws_sift *s = w->s;
+	enum ws_verdict verdict;
 
 	w->frame_at = w->at;
 	w->at += header_len;
@@ -130,7 +136,10 @@ static void on_frame(struct walk *w, const struct ws_frame *f, size_t header_len
 		if (s->verdict == STASHED)
 			return;
 	} else {
-		s->verdict = (unsigned)judge(w, f) & 3u;
+		verdict = judge(w, f);
+		if (verdict == WS_WAIT)
+			return;
+		s->verdict = verdict == WS_PASS ? WS_PASS : WS_DROP;
 	}
 	if (s->verdict == WS_DROP) {
 		w->has_begun = false;
@@ -196,14 +205,24 @@ int ws_sift_feed(struct ws_sift *s, struct ws_tracker *t, const struct ws_limits
 		w.held_len = t->held_len;
 		memcpy(w.held, t->held, w.held_len);
 	}
+	s->is_waiting = 0;
 	for (;;) {
+		struct ws_tracker before = *t;
 		struct ws_event ev;
 		size_t used = ws_tracker_next(t, limits, in + w.at, len - w.at, &ev);
 
+		if (ev.kind == WS_EVENT_FRAME) {
+			on_frame(&w, &ev.frame, used);
+			if (s->is_waiting) { /* as if it had not been seen */
+				*t = before;
+				flush(&w, w.frame_at, false);
+				out->used_len = w.frame_at;
+				return 0;
+			}
+		}
 		sum_add(out, &ev);
 		switch (ev.kind) {
 		case WS_EVENT_FRAME:
-			on_frame(&w, &ev.frame, used);
 			continue;
 		case WS_EVENT_FRAME_END:
 			on_payload(&w, used);

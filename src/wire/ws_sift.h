@@ -13,7 +13,8 @@
 enum ws_verdict {
 	WS_PASS,
 	WS_DROP, /* this frame, and the rest of its message */
-	WS_STOP	 /* this frame and all that follows */
+	WS_STOP, /* this frame and all that follows */
+	WS_WAIT	 /* this frame is to be shown again later, with the rest of the run */
 };
 
 /* Of a piece.  One with neither mark lies within a frame, or spans several. */
@@ -29,6 +30,7 @@ struct ws_sift {
 	uint8_t drops_message : 1; /* its continuations go too */
 	uint8_t is_loose : 1;
 	uint8_t is_stopped : 1;
+	uint8_t is_waiting : 1; /* the last run ended with WS_WAIT */
 };
 
 /* A pong that the end of a run has cut, until it is known whose it is. */
@@ -39,7 +41,8 @@ struct ws_stash {
 };
 
 struct ws_sift_calls {
-	/* A header is whole: of a control frame, or of the first frame of a message.  NULL: all pass. */
+	/* A header is whole.  A continuation cannot be dropped by itself: it goes the way of its message.  NULL: all
+	 * pass. */
 	enum ws_verdict (*judge)(void *user, const struct ws_frame *f);
 	/* Does this pong (unmasked) answer a ping of our own?  Then it is taken out.  NULL: none is under way. */
 	bool (*is_ours)(void *user, const uint8_t *payload, size_t len);
@@ -53,7 +56,7 @@ struct ws_sift_calls {
 };
 
 /* Follows one run.  0, or -WS_ERR_* as ws_tracker_feed: then nothing of the offending frame's bytes in this run was given
- * out.  `out` is set as by ws_tracker_feed, with used_len the bytes followed.  s->is_stopped tells that a judge has said so
+ * out.  `out` is set as by ws_tracker_feed, with used_len the bytes followed: less than len after WS_WAIT.  s->is_stopped tells that a judge has said so
  * now or before. */
 int ws_sift_feed(struct ws_sift *s, struct ws_tracker *t, const struct ws_limits *limits, const uint8_t *in, size_t len,
 		 const struct ws_sift_calls *calls, void *user, struct ws_summary *out);

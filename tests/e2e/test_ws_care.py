@@ -309,3 +309,214 @@ def test_lifetimes_differ(holdfast, quiet):
         return not waiting
     wait_until(sweep, "all to be closed", timeout=20)
     assert max(ages) - min(ages) > 0.5
+
+
+# ---- limits ----
+
+def texts(conn):
+    return [f.payload for f in conn.frames if f.opcode in (TEXT, BINARY, CONT)]
+
+
+def test_over_rate_delay_lets_everything_through_in_its_time(holdfast, quiet):
+    hf = holdfast(quiet, route={"websocket": {"message_rate": "20/s", "message_burst": 10}})
+    client = hf.connect()
+    open_websocket(client)
+    began = time.monotonic()
+    for i in range(50):  # each in a run of its own
+        client.send(frame(TEXT, b"%d" % i))
+        if i % 10 == 9:
+            quiet.wait(lambda b: len(texts(b.conns[0])) > i - 10, "some of them")
+    quiet.wait(lambda b: len(texts(b.conns[0])) == 50, "all of them")
+    assert texts(quiet.conns[0]) == [b"%d" % i for i in range(50)]
+    assert time.monotonic() - began > 1.5, "40 above the burst at 20/s"
+
+
+def test_byte_rate_delays_what_comes_next(holdfast, quiet):
+    hf = holdfast(quiet, route={"websocket": {"byte_rate": "100KiB/s", "max_message_size": 0}})
+    client = hf.connect()
+    open_websocket(client)
+    began = time.monotonic()
+    sent = os.urandom(300 << 10)
+    client.send(frame(BINARY, sent) + frame(TEXT, b"next") + frame(CLOSE, close_body(1000)))
+    client.half_close()
+    quiet.wait(lambda b: len(b.conns[0].frames) == 3, "all of it, the Close too", timeout=30)
+    assert texts(quiet.conns[0]) == [sent, b"next"] and quiet.conns[0].frames[2].code == 1000
+    assert time.monotonic() - began > 1.5, "200 KiB above the burst"
+
+
+@pytest.mark.parametrize("policy, key", [
+    ({"message_rate": "1/m", "message_burst": 3}, "websocket.message_rate"),
+    ({"byte_rate": "100B/s"}, "websocket.byte_rate")], ids=["messages", "bytes"])
+def test_over_rate_close_is_1008_and_names_the_key(holdfast, quiet, policy, key):
+    hf = holdfast(quiet, route={"websocket": {"over_rate": "close", **policy}})
+    client = hf.connect()
+    open_websocket(client)
+    client.send(b"".join(frame(TEXT, b"%02d" % i * 20) for i in range(10)))
+    close = read_frame(client)
+    assert (close.opcode, close.code) == (CLOSE, 1008) and key in close.reason
+    client.send(frame(CLOSE, close_body(1008)))
+    quiet.wait(lambda b: b.conns[0].frames and b.conns[0].frames[-1].opcode == CLOSE, "a Close at the backend")
+    assert texts(quiet.conns[0]) == [b"%02d" % i * 20 for i in range(3)], "what was within the rate, and nothing else"
+    assert quiet.conns[0].frames[-1].code == 1008
+
+
+@pytest.mark.parametrize("size", [1, 50, 100000])
+def test_over_rate_drop_drops_whole_messages(holdfast, quiet, size):
+    """A fragmented one goes with all its fragments; control frames between them do not."""
+    hf = holdfast(quiet, route={"websocket": {"over_rate": "drop", "message_rate": "1/m", "message_burst": 4}})
+    client = hf.connect()
+    open_websocket(client)
+    client.send_in_pieces(
+        frame(TEXT, b"one") + frame(TEXT, b"t", fin=False) + frame(PING, b"p1") + frame(CONT, b"wo") +
+        frame(TEXT, b"three") + frame(TEXT, b"dro", fin=False) + frame(PING, b"p2") + frame(CONT, b"pp", fin=False) +
+        frame(CONT, b"ed") + frame(BINARY, b"dropped too") + frame(PING, b"last"), size)
+    quiet.wait(lambda b: b.conns[0].frames and b.conns[0].frames[-1].payload == b"last", "the last ping")
+    assert [(f.opcode, f.payload) for f in quiet.conns[0].frames] == [
+        (TEXT, b"one"), (TEXT, b"t"), (PING, b"p1"), (CONT, b"wo"), (PING, b"p2"), (PING, b"last")] or \
+        [(f.opcode, f.payload) for f in quiet.conns[0].frames] == [
+        (TEXT, b"one"), (TEXT, b"t"), (PING, b"p1"), (CONT, b"wo"), (TEXT, b"three"), (PING, b"p2"), (PING, b"last")]
+    client.send(frame(CLOSE, close_body(1000)))
+    client.close()
+    (line,) = hf.wait_access(lambda x: x["event"] == "close")
+    assert line["dropped_in"] in (2, 3)
+
+
+@pytest.mark.parametrize("opcodes, good, bad", [("text", TEXT, BINARY), ("binary", BINARY, TEXT)])
+def test_opcodes_that_are_not_taken_close_with_1003(holdfast, echo, opcodes, good, bad):
+    client = holdfast(echo, route={"websocket": {"opcodes": opcodes}}).connect()
+    open_websocket(client)
+    client.send(frame(good, b"fine") + frame(PING, b"p"))
+    assert read_frame(client).payload == b"fine" and read_frame(client).opcode == PONG
+    client.send(frame(bad, b"x"))
+    close = read_frame(client)
+    assert close.code == 1003 and "websocket.opcodes" in close.reason
+    assert all(f.opcode != bad for f in echo.conns[0].frames)
+
+
+@pytest.mark.parametrize("offered, seen", [("a, b, c", "b, c"), ("a", None), ("c", "c")])
+def test_only_allowed_subprotocols_are_offered(holdfast, echo, offered, seen):
+    client = holdfast(echo, route={"websocket": {"subprotocols": ["b", "c"]}}).connect()
+    open_websocket(client, protocol=offered)
+    lines = [x.split(": ", 1)[1] for x in echo.conns[0].head.split("\r\n") if x.lower().startswith("sec-websocket-protocol")]
+    assert lines == ([seen] if seen else [])
+
+
+@pytest.mark.parametrize("policy", [{"slow_client": "drop_oldest"}, {"slow_client": "latest"},
+                                    {"over_rate": "drop", "message_rate": "5/s"}])
+def test_no_compression_where_messages_may_be_dropped(holdfast, echo, policy):
+    client = holdfast(echo, route={"websocket": policy}).connect()
+    open_websocket(client, extensions="permessage-deflate")
+    assert "permessage-deflate" not in echo.conns[0].head
+
+
+# ---- slow clients ----
+
+COUNT = 3000
+SMALL = 4096
+
+
+def numbered(i, size=SMALL):
+    return b"%08d" % i + b"." * (size - 8)
+
+
+def flood(done):
+    """Numbered messages, among them pings and one in fragments; then the end."""
+    async def script(conn):
+        for i in range(COUNT):
+            await conn.send(frame(BINARY, numbered(i), mask=False))
+            if i % 100 == 50:
+                await conn.send(frame(PING, b"%d" % i, mask=False))
+            if i % 500 == 77:
+                await conn.send(frame(TEXT, b"f%d" % i, fin=False, mask=False) + frame(CONT, b"end", mask=False))
+        done.append(True)
+        await conn.send(frame(BINARY, b"the last", mask=False) + frame(CLOSE, close_body(1000), mask=False))
+        await conn.read_to_end()
+    return script
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("policy", ["drop_oldest", "latest"])
+def test_dropping_for_a_slow_client(holdfast, make_raw, certs, tls, policy):
+    done = []
+    backend = make_raw(websocket_play(flood(done)))
+    hf = holdfast(backend, workers=1, tls=tls,
+                  route={"websocket": {"slow_client": policy, "send_buffer": "64KiB", "ping_interval": 0}})
+    before = hf.memory_kib()
+    client = hf.connect(receive_buffer=8192, tls=certs.client_context() if tls else None)
+    open_websocket(client)
+    wait_until(lambda: done, "the backend to have sent all, held back by nobody", timeout=60)
+    assert hf.memory_kib() - before < 16 * 1024
+    got = []
+    while not got or got[-1].opcode != CLOSE:
+        got.append(read_frame(client))
+    assert got[-1].code == 1000 and all(not f.masked for f in got)
+    numbers = [int(f.payload[:8]) for f in got if f.opcode == BINARY and f.payload != b"the last"]
+    assert all(f.payload == numbered(int(f.payload[:8])) for f in got if f.opcode == BINARY and f.payload != b"the last")
+    assert numbers == sorted(set(numbers)) and numbers[0] == 0 and len(numbers) < COUNT
+    assert got[-2].payload == b"the last", "the newest is never dropped"
+    assert [f.payload for f in got if f.opcode == PING] == [b"%d" % i for i in range(50, COUNT, 100)]
+    assert [f.payload for f in got if f.opcode in (TEXT, CONT)] == [
+        x for i in range(77, COUNT, 500) for x in (b"f%d" % i, b"end")]
+    client.send(frame(CLOSE, close_body(1000)))
+    client.close()
+    (line,) = hf.wait_access(lambda x: x["event"] == "close")
+    assert line["dropped_out"] == COUNT - len(numbers)
+
+
+def test_slow_client_is_closed_with_1013(holdfast, make_raw):
+    async def script(conn):
+        conn.frames = []
+        try:
+            for i in range(20000):
+                await conn.send(frame(BINARY, numbered(i), mask=False))
+        except ConnectionError:
+            pass
+    backend = make_raw(websocket_play(script))
+    hf = holdfast(backend, workers=1, route={"websocket": {"slow_client": "close", "slow_timeout": "1s", "send_buffer": "64KiB",
+                                                           "ping_interval": 0}})
+    client = hf.connect(receive_buffer=8192)
+    open_websocket(client)
+    (line,) = hf.wait_access(lambda x: x["event"] == "close", timeout=40)
+    assert (line["reason"], line["close_code"]) == ("slow_client", 1013)
+    got = frames_until_end(client)
+    assert [f.opcode for f in got[:-1]] == [BINARY] * (len(got) - 1)
+    assert got[-1].opcode == CLOSE and got[-1].code == 1013 and "websocket.slow_timeout" in got[-1].reason
+
+
+def test_client_that_keeps_up_is_not_slow(holdfast, make_raw):
+    for policy in ("close", "drop_oldest", "latest"):
+        done = []
+        hf = holdfast(make_raw(websocket_play(flood(done))), route={"websocket": {
+            "slow_client": policy, "slow_timeout": "10s", "send_buffer": "16MiB", "ping_interval": 0}})
+        client = hf.connect()
+        open_websocket(client)
+        got = []
+        while not got or got[-1].opcode != CLOSE:
+            got.append(read_frame(client))
+        assert len([f for f in got if f.opcode == BINARY]) == COUNT + 1, policy
+
+
+def test_one_long_message_to_a_stalled_client_is_bounded(holdfast, make_raw):
+    """It has begun to leave, so it cannot be dropped: the backend waits."""
+    whole = frame(BINARY, b"x" * (32 * MIB), mask=False)
+
+    async def script(conn):
+        for at in range(0, len(whole), 1 << 16):
+            await conn.send(whole[at:at + (1 << 16)])
+        await conn.send(frame(TEXT, b"end", mask=False))
+        await conn.read_to_end()
+    backend = make_raw(websocket_play(script))
+    hf = holdfast(backend, workers=1, route={"websocket": {"slow_client": "drop_oldest", "max_message_size": 0,
+                                                           "ping_interval": 0}})
+    before = hf.memory_kib()
+    client = hf.connect(receive_buffer=8192)
+    open_websocket(client)
+    last = [-1]
+
+    def is_still():
+        was, last[0] = last[0], backend.conns[0].sent
+        return last[0] == was
+    wait_until(is_still, "the backend to be held back", timeout=30, pause=0.3)
+    assert hf.memory_kib() - before < 16 * 1024
+    assert client.read_exactly(len(whole)) == whole
+    assert read_frame(client).payload == b"end"

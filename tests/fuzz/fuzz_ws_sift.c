@@ -21,6 +21,8 @@ struct relay {
 	bool stops;	  /* the last of its verdicts is to stop */
 	bool is_within;	  /* by the marks of the pieces */
 	uint32_t taken;
+	bool waits;	 /* asks for some frames to be shown again */
+	bool has_waited; /* it was this one's turn */
 };
 
 static enum ws_verdict judge(void *user, const struct ws_frame *f)
@@ -28,6 +30,11 @@ static enum ws_verdict judge(void *user, const struct ws_frame *f)
 	struct relay *r = user;
 	unsigned dice = (unsigned)(f->payload_len * 7 + f->opcode);
 
+	if (r->waits && dice % 3 != 1 && !r->has_waited) {
+		r->has_waited = true;
+		return WS_WAIT;
+	}
+	r->has_waited = false;
 	if (r->stops && dice % 11 == 3)
 		return WS_STOP;
 	return r->modulus > 0 && dice % r->modulus == 0 && !ws_opcode_is_control(f->opcode) ? WS_DROP : WS_PASS;
@@ -104,8 +111,11 @@ static int frames_print(const struct ws_tracker *fresh, const struct ws_limits *
 			payload_at = at + used;
 			drops = false;
 			if (judged != NULL && f.opcode != WS_OP_PONG) {
-				enum ws_verdict v = f.opcode == WS_OP_CONTINUATION ? (drops_message ? WS_DROP : WS_PASS) :
-										     judge(judged, &f);
+				enum ws_verdict v = drops_message && f.opcode == WS_OP_CONTINUATION ? WS_DROP :
+												      judge(judged, &f);
+
+				if (v == WS_DROP && f.opcode == WS_OP_CONTINUATION && !drops_message)
+					v = WS_PASS;
 
 				is_over = is_over || v == WS_STOP;
 				drops = v != WS_PASS;
@@ -168,6 +178,11 @@ static void sift(const struct ws_tracker *fresh, const struct ws_limits *limits,
 		memcpy(run, in + at, size);
 		*error = ws_sift_feed(&s, &t, limits, run, size, &calls, r, &sum);
 		MUST(sum.used_len <= size);
+		if (s.is_waiting) {
+			MUST(*error == 0 && !r->is_within && sum.used_len < size);
+			at += sum.used_len;
+			continue;
+		}
 		*is_within = ws_sift_is_within(&s, &t);
 		MUST(*error != 0 || *is_within == r->is_within);
 		at += size;
@@ -193,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	whole.modulus = data[3] % 8;
 	whole.stops = (data[4] & 1) != 0;
 	cut = whole;
+	cut.waits = (data[4] & 2) != 0;
 	ws_tracker_init(&fresh, whole.from, (unsigned)(data[0] & 0x0e) << 3);
 
 	sift(&fresh, &limits, data + 6, size - 6, size, &whole, &within, &error);

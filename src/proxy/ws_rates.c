@@ -1,0 +1,192 @@
+/* How much a client may send: websocket.message_rate, message_burst and byte_rate, by `over_rate`; and of what kind
+ * (websocket.opcodes).
+ *
+ * A meter is the moment at which its bucket will be full again (GCRA): what is sent moves it on, and a message is within
+ * the rate as long as that moment is no further away than the burst.  Bytes may run into debt: a message larger than the
+ * burst passes once, and is paid for afterwards.
+ * A message is judged by its first frame.  Control frames count as messages, and are never dropped.  What has to wait is
+ * not read; what had been read already stands in `rest`. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/counters.h"
+#include "proxy/ws_inside.h"
+
+#include <string.h>
+
+#define FRAME_OVERHEAD 6u
+
+static bool has_rates(const struct websocket_policy *p)
+{
+	return p->message_rate_per_s > 0 || p->byte_rate_per_s > 0;
+}
+
+/* A message that is taken out of a compressed stream would break what follows: there, drop is delay. */
+static enum over_rate action_of(const struct ws_relay *r)
+{
+	enum over_rate action = policy_of(r)->over_rate;
+
+	if (action == OVER_RATE_DROP && r->sides[CLIENT].tracker.rsv_allowed != 0)
+		return OVER_RATE_DELAY;
+	return action;
+}
+
+bool rates_judge_frames(const struct ws_relay *r)
+{
+	const struct websocket_policy *p = policy_of(r);
+
+	return p->opcodes != WS_OPCODES_ALL || has_rates(p);
+}
+
+/* ---- meters ---- */
+
+static struct ws_meter_rate messages_of(const struct websocket_policy *p)
+{
+	return ws_meter_rate_of(p->message_rate_per_s, p->message_burst);
+}
+
+static struct ws_meter_rate bytes_of(const struct websocket_policy *p)
+{
+	return ws_meter_rate_of(p->byte_rate_per_s, 0);
+}
+
+/* ---- delaying ---- */
+
+bool rates_keeps(const struct ws_relay *r)
+{
+	return r->care != NULL && r->care->rest.len > 0;
+}
+
+void rates_keep(struct ws_relay *r, struct slice more)
+{
+	struct ws_care *care = ws_care_of(r);
+	struct buf *b;
+
+	if (care == NULL || more.len == 0)
+		return;
+	b = buf_new(care->rest.len + more.len);
+	if (b == NULL) {
+		care->is_broken = true;
+		return;
+	}
+	if (care->rest.len > 0)
+		memcpy(b->data, care->rest.at, care->rest.len);
+	memcpy(b->data + care->rest.len, more.at, more.len);
+	more = (struct slice){ b, b->data, care->rest.len + more.len };
+	slice_unref(care->rest);
+	care->rest = more;
+}
+
+static enum ws_verdict delay(struct ws_relay *r, struct ws_care *care, uint64_t wait_ns)
+{
+	counter_add(PROXY_OVER_RATE + OVER_RATE_DELAY, 1);
+	r->sides[CLIENT].is_delayed = true;
+	care->delayed_until_ms = ring_of(r)->now_ms + wait_ns / 1000000 + 1;
+	side_read(r, CLIENT);
+	relay_timer_set(r);
+	return WS_WAIT;
+}
+
+/* ---- judging ---- */
+
+static enum ws_verdict stop(struct ws_relay *r, enum reason why)
+{
+	struct ws_care *care = ws_care_of(r);
+
+	if (care != NULL)
+		care->stopped_by = (uint8_t)why;
+	return WS_STOP;
+}
+
+static enum ws_verdict over(struct ws_relay *r, struct ws_care *care, const struct ws_frame *f, enum reason why,
+			    uint64_t wait_ns)
+{
+	switch (action_of(r)) {
+	case OVER_RATE_DELAY:
+		return delay(r, care, wait_ns);
+	case OVER_RATE_CLOSE:
+		counter_add(PROXY_OVER_RATE + OVER_RATE_CLOSE, 1);
+		return stop(r, why);
+	default:
+		break;
+	}
+	if (ws_opcode_is_control(f->opcode))
+		return WS_PASS;
+	counter_add(PROXY_OVER_RATE + OVER_RATE_DROP, 1);
+	care->dropped[CLIENT]++;
+	return WS_DROP;
+}
+
+enum ws_verdict rates_judge(struct ws_relay *r, const struct ws_frame *f)
+{
+	const struct websocket_policy *p = policy_of(r);
+	struct ws_meter_rate messages = messages_of(p), bytes = bytes_of(p);
+	bool begins = f->opcode != WS_OP_CONTINUATION;
+	struct ws_care *care;
+	uint64_t now, wait;
+
+	if (begins && !ws_opcode_is_control(f->opcode) && (p->opcodes & (1u << f->opcode)) == 0)
+		return stop(r, REASON_WS_OPCODE);
+	if (!has_rates(p) || r->sides[CLIENT].is_muted)
+		return WS_PASS;
+	care = ws_care_of(r);
+	if (care == NULL)
+		return WS_PASS;
+	now = clock_now_ns();
+	if (begins && (wait = ws_meter_wait_ns(care->messages_ns, &messages, now)) > 0)
+		return over(r, care, f, REASON_WS_MESSAGE_RATE, wait);
+	if (begins && (wait = ws_meter_wait_ns(care->bytes_ns, &bytes, now)) > 0)
+		return over(r, care, f, REASON_WS_BYTE_RATE, wait);
+	ws_meter_charge(&care->messages_ns, &messages, now, begins);
+	ws_meter_charge(&care->bytes_ns, &bytes, now, f->payload_len + FRAME_OVERHEAD);
+	return WS_PASS;
+}
+
+bool rates_stopped(struct ws_relay *r)
+{
+	struct ws_care *care = ws_care_of(r);
+
+	if (!relay_close_gently(r, care != NULL && care->stopped_by != 0 ? care->stopped_by : REASON_NO_MEMORY))
+		return false;
+	r->sides[CLIENT].is_closed = ws_tracker_is_closed(&r->sides[CLIENT].tracker); /* behind what stopped it */
+	return close_is_answered(r);
+}
+
+/* ---- the timer ---- */
+
+uint64_t rates_at(const struct ws_relay *r)
+{
+	return r->sides[CLIENT].is_delayed && r->care != NULL ? r->care->delayed_until_ms : UINT64_MAX;
+}
+
+/* What waited has its turn, as far as the rate goes. */
+bool rates_run(struct ws_relay *r)
+{
+	struct ws_side *s = &r->sides[CLIENT];
+	struct slice rest;
+	bool is_alive;
+
+	if (rates_at(r) > ring_of(r)->now_ms)
+		return true;
+	s->is_delayed = false;
+	s->heard_ms = (uint32_t)ring_of(r)->now_ms; /* it could not be heard before */
+	rest = r->care->rest;
+	r->care->rest = SLICE_EMPTY;
+	is_alive = rest.len == 0 || relay_bytes(r, CLIENT, rest);
+	slice_unref(rest);
+	if (!is_alive)
+		return false;
+	side_read(r, CLIENT);
+	if (!r->care->has_eof || s->is_delayed)
+		return true;
+	r->care->has_eof = false;
+	return side_eof(r, CLIENT);
+}
+
+void rates_rebind(struct ws_relay *r)
+{
+	if (r->care == NULL)
+		return;
+	r->care->messages_ns = r->care->bytes_ns = 0;
+	if (r->sides[CLIENT].is_delayed)
+		r->care->delayed_until_ms = ring_of(r)->now_ms;
+}
