@@ -1,18 +1,14 @@
 """What the proxy does for a WebSocket of its own: pings, limits, slow clients, lifetimes, closing."""
 import asyncio
-import json
 import os
-import socket
-import struct
 import time
 
 import pytest
-import websockets
 
 from kit.frames import (BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
                         read_frame_from, websocket_play)
-from kit.raw import RawClient, Truncated
-from kit.servers import node_args, ws_connect
+from kit.raw import Truncated
+from kit.servers import ws_connect
 from kit.wait import stays, wait_until
 
 MIB = 1 << 20
@@ -30,10 +26,14 @@ def echo(make_raw):
 def quiet(make_raw):
     """A backend that sends nothing and records every frame it gets."""
     async def script(conn):
-        conn.frames = []
         while True:
             conn.frames.append(await read_frame_from(conn))
-    return make_raw(websocket_play(script))
+    play = websocket_play(script)
+
+    async def record(conn):
+        conn.frames = []
+        await play(conn)
+    return make_raw(record)
 
 
 def frames_until_end(client):
