@@ -42,6 +42,7 @@ static void relay_free(struct ws_relay *r)
 	relay_log(r, "close");
 	access_free(r->log);
 	counter_sub(PROXY_WEBSOCKETS_OPEN, 1);
+	proxy_close_count(r->close_code);
 	if (r->why != REASON_NONE)
 		counter_add(COUNTERS_REASONS + r->why, 1);
 	list_remove(&r->link);

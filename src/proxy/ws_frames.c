@@ -61,7 +61,7 @@ void side_read(struct ws_relay *r, int side)
 
 /* ---- what a run held ---- */
 
-static void count(struct ws_relay *r, int from, const struct ws_summary *sum)
+static void count(struct ws_relay *r, int from, const struct ws_summary *sum, uint32_t own_pongs)
 {
 	struct ws_side *s = &r->sides[from];
 
@@ -69,6 +69,10 @@ static void count(struct ws_relay *r, int from, const struct ws_summary *sum)
 	s->messages += sum->message_count;
 	if (sum->data_frame_count > 0 || sum->message_count > 0)
 		r->message_ms = ring_of(r)->now_ms;
+	if (sum->ping_count > 0)
+		counter_add(from == CLIENT ? PROXY_PINGS_IN : PROXY_PINGS_OUT, sum->ping_count);
+	if (sum->pong_count > own_pongs)
+		counter_add(from == CLIENT ? PROXY_PONGS_IN : PROXY_PONGS_OUT, sum->pong_count - own_pongs);
 	if (sum->message_count > 0)
 		counter_add(from == CLIENT ? PROXY_MESSAGES_IN : PROXY_MESSAGES_OUT, sum->message_count);
 }
@@ -239,6 +243,7 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	struct ws_side *s = &r->sides[from];
 	const struct websocket_policy *p = policy_of(r);
 	struct ws_limits limits = { p->max_frame_size_bytes, p->max_message_size_bytes };
+	bool was_pinged = s->is_pinged;
 	struct ws_summary sum;
 	int error;
 
@@ -255,7 +260,7 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 		error = pass_sifted(r, from, &limits, in, &sum);
 	else
 		error = pass_whole(r, from, &limits, in, &sum);
-	count(r, from, &sum);
+	count(r, from, &sum, was_pinged && !s->is_pinged);
 	if (s->sift.is_waiting)
 		rates_keep(r, slice_sub(in, (uint32_t)sum.used_len, in.len - (uint32_t)sum.used_len));
 	if (error != 0) {
