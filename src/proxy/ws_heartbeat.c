@@ -112,6 +112,8 @@ bool heartbeat_pong(struct ws_relay *r, int from, const uint8_t *payload, size_t
 	if (!s->is_pinged || len != PING_LEN || memcmp(payload, &value, PING_LEN) != 0)
 		return false;
 	s->is_pinged = false;
+	if (policy_of(r)->pong_timeout_ms == 0 || policy_of(r)->pong_timeout_ms > interval_ms(r, from) / 2)
+		relay_timer_set(r); /* else it fires before the next ping is due */
 	if (from == CLIENT)
 		proxy_rtt_count(now_us() - s->ping_us);
 	return true;

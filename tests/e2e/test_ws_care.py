@@ -61,6 +61,14 @@ def test_idle_client_is_pinged_and_its_pong_stays_with_the_proxy(holdfast, quiet
     assert [(f.opcode, f.payload) for f in quiet.conns[0].frames] == [(TEXT, b"after")]
 
 
+def test_next_ping_does_not_wait_for_the_pong_timeout(holdfast, quiet):
+    client = holdfast(quiet, route={"websocket": NEVER_DEAD}).connect()
+    open_websocket(client)
+    for _ in range(3):
+        ping = read_frame(client)
+        client.send(frame(PONG, ping.payload))
+
+
 def test_pings_differ(holdfast, quiet):
     hf = holdfast(quiet, route={"websocket": PINGS})
     clients = [hf.connect() for _ in range(4)]
