@@ -243,7 +243,7 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	struct ws_side *s = &r->sides[from];
 	const struct websocket_policy *p = policy_of(r);
 	struct ws_limits limits = { p->max_frame_size_bytes, p->max_message_size_bytes };
-	bool was_pinged = s->is_pinged;
+	bool was_pinged = s->is_pinged, is_sifting;
 	struct ws_summary sum;
 	int error;
 
@@ -256,12 +256,13 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 		rates_keep(r, in);
 		return true;
 	}
-	if (is_sifted(r, from))
+	is_sifting = is_sifted(r, from);
+	if (is_sifting)
 		error = pass_sifted(r, from, &limits, in, &sum);
 	else
 		error = pass_whole(r, from, &limits, in, &sum);
 	count(r, from, &sum, was_pinged && !s->is_pinged);
-	if (s->sift.is_waiting)
+	if (is_sifting && s->sift.is_waiting)
 		rates_keep(r, slice_sub(in, (uint32_t)sum.used_len, in.len - (uint32_t)sum.used_len));
 	if (error != 0) {
 		relay_violation(r, from, error);
