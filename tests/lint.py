@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-FLOORS = ["base", "wire", "net", "config", "cluster", "guard", "proxy", "control", "demo"]
+FLOORS = ["base", "wire", "net", "config", "cluster", "guard", "proxy", "control", "demo", "ctl"]
 LIMIT_LINES = 700
 
 # A library, where its door is, and what it is known by.
@@ -25,7 +25,7 @@ DOORS = [
     ("OpenSSL", re.compile(r"^openssl/"), ["net/", "base/digest.", "base/signature."]),
     ("xxHash", re.compile(r"^xxh"), ["base/hash."]),
     ("nghttp2", re.compile(r"^nghttp2"), ["wire/"]),
-    ("jansson", re.compile(r"^jansson"), ["control/", "guard/"]),
+    ("jansson", re.compile(r"^jansson"), ["control/", "guard/", "ctl/"]),
 ]
 
 # What a codec must not see: sockets, clocks, files, threads.

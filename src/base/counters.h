@@ -21,7 +21,10 @@ enum {
 	COUNTERS_GUARD = 320,
 	COUNTERS_PROXY = 384,
 	COUNTERS_CONTROL = 512,
-	COUNTERS_MAX = 576
+	COUNTERS_REFUSED = 576,	   /* + enum reason: refusals, which COUNTERS_REASONS leaves out */
+	COUNTERS_CLOSES = 704,	   /* WebSocket closes by code: proxy/counters */
+	COUNTERS_HISTOGRAMS = 768, /* base/histogram */
+	COUNTERS_MAX = 896
 };
 
 struct counter_row {

@@ -91,6 +91,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_REQUEST_RATE] = { "request_rate", "limits.request_rate", "too many requests", 429, 1008 },
 	[REASON_ROUTE_GONE] = { "route_gone", NULL, "the route was removed", 503, 1012 },
 	[REASON_LISTENER_GONE] = { "listener_gone", NULL, "the listener was removed", 0, 1012 },
+	[REASON_KILLED] = { "killed", NULL, "closed by the administrator", 503, 1008 },
 };
 
 const struct reason_row *reason_of(enum reason why)

@@ -104,6 +104,8 @@ struct log_config {
 
 struct admin_config {
 	char *socket;
+	uint32_t mode;
+	char *group; /* NULL: the process's */
 	struct addr listen; /* len 0: none */
 };
 

@@ -53,8 +53,11 @@ static const struct key log_keys[] = {
 
 static const struct key admin_keys[] = {
 	STRING(admin_config, socket,
-	       .doc = "A UNIX socket, mode 0660, that answers everything: HTTP and JSON, for holdfastctl and "
-		      "curl."),
+	       .doc = "A UNIX socket that answers everything: HTTP and JSON, for holdfastctl and curl, and the "
+		      "commands of HAProxy's socket that agents speak."),
+	VALUE(admin_config, mode, uint32_t, type_mode, .def = "0660",
+	      .doc = "Who may connect to the socket, and so command, as chmod(1) says it."),
+	STRING(admin_config, group, .doc = "The group that the socket belongs to."),
 	VALUE(admin_config, listen, struct addr, type_addr,
 	      .doc = "An address that may only be read: /metrics, /health, /ready, /status and the "
 		     "dashboard."),
@@ -121,7 +124,7 @@ const struct key root_keys[] = {
 		      "effect at start."),
 	STRING(config, pid_file, .doc = "A file that holds the process id while the process runs."),
 	SECTION(config, log, log_config, log_keys, .doc = "What is written where."),
-	OPTIONAL(config, admin, admin_config, admin_keys, .flags = KEY_LATER,
+	OPTIONAL(config, admin, admin_config, admin_keys,
 		 .doc = "How the process is asked and commanded."),
 	LIST(config, trusted_proxies, struct cidr, type_cidr,
 	     .doc = "Networks whose X-Forwarded-For is believed; from anywhere else the peer's own address "

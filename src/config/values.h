@@ -47,6 +47,7 @@ extern const struct value_type type_token_source;  /* struct token_source */
 extern const struct value_type type_template;	   /* struct template */
 
 /* Addresses (values_addr.c). */
+extern const struct value_type type_mode;      /* uint32_t: permissions, octal */
 extern const struct value_type type_addr;      /* struct addr with a port, or UNIX */
 extern const struct value_type type_host_addr; /* struct addr without a port */
 extern const struct value_type type_cidr;      /* struct cidr */

@@ -1,4 +1,4 @@
-/* The types of single values: addresses and networks. */
+/* The types of single values: addresses, networks, and who may use a socket. */
 #include "config/values.h"
 
 #include <arpa/inet.h>
@@ -202,5 +202,34 @@ const struct value_type type_endpoint = {
 	.parse = parse_endpoint,
 	.print = value_print_text,
 	.is_set = value_text_is_set,
+	.schema = value_schema_string,
+};
+
+static bool parse_mode(struct value_input *in, void *out)
+{
+	uint32_t mode = 0;
+
+	for (size_t i = 0; i < in->len; i++) {
+		if (in->text[i] < '0' || in->text[i] > '7' || in->len < 3 || in->len > 4)
+			return value_refuse(in, "\"%.40s\" is no mode: write \"0660\"", in->text);
+		mode = mode * 8 + (uint32_t)(in->text[i] - '0');
+	}
+	if (in->len == 0 || mode > 0777)
+		return value_refuse(in, "\"%.40s\" is no mode: write \"0660\"", in->text);
+	*(uint32_t *)out = mode;
+	return true;
+}
+
+static void print_mode(FILE *out, const struct key *row, const void *value)
+{
+	(void)row;
+	fprintf(out, "\"%04o\"", *(const uint32_t *)value);
+}
+
+const struct value_type type_mode = {
+	.name = "mode",
+	.size = sizeof(uint32_t),
+	.parse = parse_mode,
+	.print = print_mode,
 	.schema = value_schema_string,
 };

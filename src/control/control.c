@@ -1,5 +1,6 @@
 #include "control/control.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/errors.h"
 #include "control/process.h"
@@ -84,6 +85,10 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	sockets_init(&c->sockets, 0);
 	places_init(&c->places);
 	shutdown_init(&c->shutdown, c);
+	reload_init(&c->reload);
+	admin_init(&c->admin, c);
+	notify_init(&c->notify);
+	c->began_wall_ns = clock_wall_ns();
 }
 
 bool control_check(const struct control_options *options, struct config_errors *errors)
@@ -138,12 +143,13 @@ static bool open_all(struct control *c, struct config_errors *errors)
 	int err;
 
 	sockets_init(&c->sockets, count);
-	if (!open_access_log(config, errors) || !sockets_probe(&c->sockets, config, errors))
+	if (!open_access_log(config, errors) || !sockets_probe(&c->sockets, config, errors) ||
+	    !admin_prepare(&c->admin, config, errors))
 		return false;
 	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
 	if (!write_pid(c, config->pid_file, errors) || !sockets_open(&c->sockets, config, errors))
 		return false;
-	err = ring_init(&c->ring, RING_ENTRIES, false);
+	err = ring_init(&c->ring, RING_ENTRIES, true);
 	if (err < 0)
 		return add_failure(errors, "control's ring", err);
 	c->has_ring = true;
@@ -208,6 +214,9 @@ static int start_work(struct control *c)
 	int err;
 
 	signals_listen(&c->signals);
+	admin_commit(&c->admin, true);
+	admin_start(&c->admin);
+	notify_start(&c->notify, &c->ring);
 	err = crew_start(&c->crew);
 	if (err < 0) {
 		log_error("the workers could not be started: %s", strerror(-err));
@@ -240,12 +249,15 @@ int control_run(struct control *c)
 		_exit(EXIT_FAILURE);
 	}
 	crew_join(&c->crew);
+	admin_stop(&c->admin);
 	log_info("shutdown: done");
 	return c->shutdown.has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 void control_done(struct control *c)
 {
+	admin_done(&c->admin);
+	notify_done(&c->notify);
 	sockets_done(&c->sockets);
 	reload_done(&c->reload);
 	crew_done(&c->crew);

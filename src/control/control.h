@@ -7,8 +7,10 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "control/admin.h"
 #include "control/crew.h"
 #include "control/discovery.h"
+#include "control/notify.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
 #include "control/signals.h"
@@ -48,7 +50,10 @@ struct control {
 	struct reload reload;
 	struct discovery discovery;
 	struct shutdown shutdown;
+	struct admin admin;
+	struct notify notify;
 	struct control_start start;
+	uint64_t began_wall_ns;
 };
 
 /* Everything that a configuration has to pass before it is run, without running it (-t). */

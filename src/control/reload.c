@@ -1,5 +1,6 @@
 #include "control/reload.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/errors.h"
 #include "control/control.h"
@@ -96,6 +97,55 @@ static void apply_there(struct crew_member *m)
 	worker_apply(m->worker, s, m->sockets, m->sockets_count);
 }
 
+static void waiters_read(struct control *c, const struct config *fresh, const struct config_errors *warnings)
+{
+	list_for_each(node, &c->reload.waiters) {
+		struct reload_waiter *w = container_of(node, struct reload_waiter, link);
+
+		w->read(w, c->snapshot->config, fresh, warnings);
+	}
+}
+
+/* `errors` NULL: it is in force. */
+static void waiters_done(struct list *waiters, const struct config_errors *errors)
+{
+	struct list *node;
+
+	while ((node = list_take_first(waiters)) != NULL) {
+		struct reload_waiter *w = container_of(node, struct reload_waiter, link);
+
+		w->done(w, errors);
+	}
+}
+
+static void reload_failed(struct control *c, struct config_errors *errors)
+{
+	struct reload *r = &c->reload;
+
+	log_error("reload: refused, the old configuration stays in force");
+	config_errors_done(&r->last_errors);
+	r->last_errors = *errors; /* takes them */
+	config_errors_init(errors);
+	r->has_failed = true;
+	r->failed_count++;
+	notify_ready(&c->notify, "the last reload was refused, the old configuration is in force");
+	waiters_done(&r->waiters, &r->last_errors);
+}
+
+static void reload_succeeded(struct control *c, bool is_first)
+{
+	struct reload *r = &c->reload;
+
+	config_errors_done(&r->last_errors);
+	config_errors_init(&r->last_errors);
+	r->has_failed = false;
+	r->good_wall_ns = clock_wall_ns();
+	r->good_count += !is_first;
+	if (c->shutdown.state == SHUTDOWN_NOT)
+		notify_ready(&c->notify, "running");
+	waiters_done(&r->waiters, NULL);
+}
+
 static void spread_over(struct control *c)
 {
 	struct snapshot *old = c->snapshot;
@@ -104,6 +154,8 @@ static void spread_over(struct control *c)
 	c->snapshot = c->reload.next;
 	c->reload.next = NULL;
 	snapshot_unref(old);
+	if (!c->reload.is_refresh)
+		reload_succeeded(c, is_first);
 	if (c->shutdown.state != SHUTDOWN_NOT)
 		return; /* which closes all sockets, when all workers have let go of them */
 	sockets_keep(&c->sockets, c->snapshot->config);
@@ -116,6 +168,7 @@ static void spread_over(struct control *c)
 	discovery_follow(&c->discovery, c->snapshot->config);
 	if (c->reload.is_asked) {
 		c->reload.is_asked = c->reload.is_stale = false;
+		list_splice(&c->reload.waiters, &c->reload.later);
 		reload_ask(c);
 	} else if (c->reload.is_stale) {
 		reload_refresh(c);
@@ -180,8 +233,11 @@ static struct snapshot *make_next(struct control *c, struct config_errors *error
 	if (s == NULL)
 		return NULL;
 	if (sockets_open(&c->sockets, s->config, errors)) {
-		if (access_log_follow(old, s->config, errors))
-			return s;
+		if (admin_prepare(&c->admin, s->config, errors)) {
+			if (access_log_follow(old, s->config, errors))
+				return s;
+			admin_commit(&c->admin, false);
+		}
 		sockets_keep(&c->sockets, old);
 	}
 	snapshot_unref(s);
@@ -201,23 +257,54 @@ void reload_ask(struct control *c)
 		c->reload.is_asked = true;
 		return;
 	}
+	notify_reloading(&c->notify);
 	config_errors_init(&errors);
 	s = make_next(c, &errors);
 	reload_log_errors(&errors);
-	config_errors_done(&errors);
 	if (s == NULL) {
-		log_error("reload: refused, the old configuration stays in force");
+		reload_failed(c, &errors);
 		return;
 	}
+	waiters_read(c, s->config, &errors);
+	config_errors_done(&errors);
 	if (config_is_equal(c->snapshot->config, s->config))
 		log_info("reload: nothing changed; certificates are read again all the same");
 	warn_of_start_keys(c, s->config);
 	reload_set_globals(c, s->config);
 	if (reload_spread(c, s) < 0) {
-		log_error("reload: out of memory, the old configuration stays in force");
+		config_errors_init(&errors);
+		config_errors_add(&errors, "reload", 0, 0, false, "out of memory");
+		reload_failed(c, &errors);
+		admin_commit(&c->admin, false);
 		reload_set_globals(c, c->snapshot->config);
 		sockets_keep(&c->sockets, c->snapshot->config);
+		return;
 	}
+	admin_commit(&c->admin, true);
+}
+
+void reload_ask_for(struct control *c, struct reload_waiter *w)
+{
+	list_append(c->reload.next != NULL ? &c->reload.later : &c->reload.waiters, &w->link);
+	reload_ask(c);
+}
+
+void reload_give_up(struct control *c)
+{
+	struct config_errors errors;
+
+	config_errors_init(&errors);
+	config_errors_add(&errors, "reload", 0, 0, false, "the process is about to end");
+	waiters_done(&c->reload.waiters, &errors);
+	waiters_done(&c->reload.later, &errors);
+	config_errors_done(&errors);
+}
+
+void reload_init(struct reload *r)
+{
+	list_init(&r->waiters);
+	list_init(&r->later);
+	config_errors_init(&r->last_errors);
 }
 
 void reload_refresh(struct control *c)
@@ -237,6 +324,7 @@ void reload_refresh(struct control *c)
 
 void reload_done(struct reload *r)
 {
+	config_errors_done(&r->last_errors);
 	snapshot_unref(r->next);
 	r->next = NULL;
 }

@@ -7,9 +7,20 @@
 #ifndef CONTROL_RELOAD_H
 #define CONTROL_RELOAD_H
 
+#include "base/list.h"
 #include "proxy/snapshot.h"
 
 struct control;
+
+/* Who has asked for a reload and wants to know what came of it. */
+struct reload_waiter {
+	struct list link;
+	/* The new configuration is good, and on its way. */
+	void (*read)(struct reload_waiter *, const struct config *old, const struct config *fresh,
+		     const struct config_errors *warnings);
+	/* In force everywhere (NULL), or refused; the last call. */
+	void (*done)(struct reload_waiter *, const struct config_errors *errors);
+};
 
 struct reload {
 	struct snapshot *next; /* on its way, with a reference; NULL: none */
@@ -17,10 +28,22 @@ struct reload {
 	bool is_asked;	       /* again, meanwhile */
 	bool is_refresh;       /* `next` is the configuration in force with other endpoints */
 	bool is_stale;	       /* endpoints have changed, meanwhile */
+	struct list waiters;   /* of the one on its way */
+	struct list later;     /* of the one after it */
+	/* for /status and the metrics */
+	struct config_errors last_errors; /* of the last one, where it was refused */
+	bool has_failed;
+	uint64_t good_wall_ns;
+	uint64_t good_count, failed_count;
 };
 
 /* Reads the configuration again. */
 void reload_ask(struct control *c);
+/* The same for somebody who wants to know; keeps `w` until its done(). */
+void reload_ask_for(struct control *c, struct reload_waiter *w);
+void reload_init(struct reload *r);
+/* The process ends: whoever waits is told so. */
+void reload_give_up(struct control *c);
 
 /* The endpoints of a cluster are others than those that views were made of: the same configuration anew. */
 void reload_refresh(struct control *c);

@@ -83,6 +83,7 @@ void shutdown_gracefully(struct control *c)
 	if (c->shutdown.state != SHUTDOWN_NOT)
 		return;
 	c->shutdown.state = SHUTDOWN_DRAINING;
+	notify_stopping(&c->notify);
 	log_info("shutdown: accepting no more; open connections have %llu.%03llu s",
 		 (unsigned long long)grace_ms / 1000, (unsigned long long)grace_ms % 1000);
 	c->shutdown.letting = c->crew.count;
@@ -106,6 +107,8 @@ void shutdown_now(struct control *c)
 {
 	if (c->shutdown.state == SHUTDOWN_STOPPING)
 		return;
+	if (c->shutdown.state == SHUTDOWN_NOT)
+		notify_stopping(&c->notify);
 	c->shutdown.state = SHUTDOWN_STOPPING;
 	log_info("shutdown: stopping");
 	for (unsigned i = 0; i < c->crew.threads; i++)

@@ -1,6 +1,7 @@
 #include "net/ring.h"
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "net/uring_compat.h"
 
 #include <assert.h>
@@ -381,6 +382,7 @@ int ring_turn(struct ring *r)
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 	bool is_all_submitted;
+	uint64_t began_ns;
 	int err;
 
 	submit_prepare(r);
@@ -388,7 +390,8 @@ int ring_turn(struct ring *r)
 	if (err < 0)
 		return err;
 	is_all_submitted = io_uring_sq_ready(&r->uring) == 0; /* before callbacks add to it */
-	r->now_ms = clock_now_ms();
+	began_ns = clock_now_ns();
+	r->now_ms = began_ns / 1000000;
 	io_uring_for_each_cqe(&r->uring, head, cqe)
 	{
 		op_complete(cqe);
@@ -406,6 +409,8 @@ int ring_turn(struct ring *r)
 	if (r->on_turn != NULL)
 		r->on_turn(r);
 	ring_reap(r);
+	if (r->is_measured)
+		histogram_add_us(HISTOGRAM_LOOP, (clock_now_ns() - began_ns) / 1000);
 	return 0;
 }
 

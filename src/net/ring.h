@@ -51,6 +51,7 @@ struct ring {
 	bool starved_woken;
 	bool is_enabled;
 	bool is_stopping;
+	bool is_measured; /* how long its turns take */
 	unsigned last_count; /* completions of the last turn */
 	struct buf *bump;
 	uint32_t bump_used;

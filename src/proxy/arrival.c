@@ -39,7 +39,7 @@ static void arrival_failed(struct arrival *a, enum reason why)
 
 	addr_print(&a->peer, who);
 	stream_error_text(a->client, cause, sizeof(cause));
-	counter_add(COUNTERS_REASONS + why, 1);
+	counter_add(COUNTERS_REFUSED + why, 1);
 	log_info("listener %s: %s: %s%s%s%s%s%s", a->listener->config->name, who, row->text, row->key != NULL ? " (" : "",
 		 row->key != NULL ? row->key : "", row->key != NULL ? ")" : "", cause[0] != '\0' ? ": " : "", cause);
 }

@@ -1,5 +1,7 @@
 #include "proxy/backend.h"
 
+#include "base/clock.h"
+#include "base/histogram.h"
 #include "base/log.h"
 #include "net/stream.h"
 #include "proxy/counters.h"
@@ -56,6 +58,7 @@ static void on_open(struct duplex *d)
 	struct backend *b = d->user;
 
 	b->is_open = true;
+	histogram_add_us(HISTOGRAM_CONNECT, (clock_now_ns() - b->connect_ns) / 1000);
 	duplex_use(d, b->events, b->user);
 	b->on_ready(b);
 }
@@ -130,6 +133,7 @@ static bool backend_connect(struct backend *b)
 	t.from = source_of(b->worker, c, &to);
 	b->is_reused = b->is_open = false;
 	errno = 0;
+	b->connect_ns = clock_now_ns();
 	b->d = stream_connect(&b->worker->ring, &t);
 	if (b->d == NULL) {
 		if (t.from != NULL && errno != 0)

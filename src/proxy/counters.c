@@ -1,19 +1,6 @@
 #include "proxy/counters.h"
 
-#define CLOSES(code)                                                                                           \
-	{                                                                                                      \
-		"websocket_closes_total", "WebSocket connections that ended, by close code; 1006: without one.", \
-			"code=\"" code "\"", false                                                             \
-	}
-
-#define RTT(le)                                                                                                \
-	{                                                                                                      \
-		"websocket_ping_rtt_seconds_bucket", "How long clients took to answer a ping.", "le=\"" le "\"", \
-			false                                                                                  \
-	}
-
-/* Upper bounds in microseconds, as in the rows; the last has none. */
-static const uint32_t rtt_us[] = { 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 5000000 };
+#include <stdio.h>
 
 static const struct counter_row rows[] = {
 	{ "http_requests_total", "Requests whose head was read.", NULL, false },
@@ -37,65 +24,50 @@ static const struct counter_row rows[] = {
 	{ "websocket_control_frames_total", "Control frames relayed.", "direction=\"out\",opcode=\"ping\"", false },
 	{ "websocket_control_frames_total", "Control frames relayed.", "direction=\"in\",opcode=\"pong\"", false },
 	{ "websocket_control_frames_total", "Control frames relayed.", "direction=\"out\",opcode=\"pong\"", false },
-	CLOSES("1000"),
-	CLOSES("1001"),
-	CLOSES("1002"),
-	CLOSES("1003"),
-	CLOSES("1005"),
-	CLOSES("1006"),
-	CLOSES("1007"),
-	CLOSES("1008"),
-	CLOSES("1009"),
-	CLOSES("1010"),
-	CLOSES("1011"),
-	CLOSES("1012"),
-	CLOSES("1013"),
-	CLOSES("1014"),
-	CLOSES("3xxx"),
-	CLOSES("4xxx"),
-	CLOSES("other"),
-	RTT("0.001"),
-	RTT("0.0025"),
-	RTT("0.005"),
-	RTT("0.01"),
-	RTT("0.025"),
-	RTT("0.05"),
-	RTT("0.1"),
-	RTT("0.25"),
-	RTT("0.5"),
-	RTT("1"),
-	RTT("5"),
-	RTT("+Inf"),
-	{ "websocket_ping_rtt_seconds_count", "Pings that clients answered.", NULL, false },
+	{ "handshakes_total", "WebSocket handshakes of clients.", "result=\"accepted\"", false },
+	{ "handshakes_total", "WebSocket handshakes of clients.", "result=\"refused\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"websocket\",direction=\"in\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"websocket\",direction=\"out\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"http\",direction=\"in\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"http\",direction=\"out\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"in\"", false },
+	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"out\"", false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
 
-void proxy_close_count(uint16_t code)
-{
-	/* as in the rows */
-	static const uint16_t codes[] = { 1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014 };
-	unsigned count = sizeof(codes) / sizeof(codes[0]), i = 0;
+enum { CLOSE_3XXX = 16, CLOSE_4XXX, CLOSE_OTHER };
 
-	if (code == 0)
+void proxy_count_close(unsigned code, unsigned closed_by)
+{
+	unsigned index = CLOSE_OTHER;
+	unsigned by = closed_by > 0 ? closed_by - 1 : PROXY_CLOSE_INITIATORS - 1;
+
+	if (code == 0) /* without one */
 		code = 1006;
-	while (i < count && codes[i] != code)
-		i++;
-	if (i == count && code >= 4000)
-		i = count + 1;
-	else if (i == count && code < 3000)
-		i = count + 2;
-	counter_add(PROXY_CLOSES + i, 1);
+	if (code >= 1000 && code <= 1015)
+		index = code - 1000;
+	else if (code >= 3000 && code <= 3999)
+		index = CLOSE_3XXX;
+	else if (code >= 4000 && code <= 4999)
+		index = CLOSE_4XXX;
+	counter_add(COUNTERS_CLOSES + by * PROXY_CLOSE_CODES + index, 1);
 }
 
-void proxy_rtt_count(uint32_t us)
+void proxy_close_code_print(unsigned index, char out[8])
 {
-	unsigned count = sizeof(rtt_us) / sizeof(rtt_us[0]);
+	static const char *const words[] = { "3xxx", "4xxx", "other" };
 
-	for (unsigned i = 0; i < count; i++)
-		if (us <= rtt_us[i])
-			counter_add(PROXY_RTT_BUCKETS + i, 1);
-	counter_add(PROXY_RTT_BUCKETS + count, 1);
-	counter_add(PROXY_RTT_BUCKETS + count + 1, 1);
+	if (index < CLOSE_3XXX)
+		snprintf(out, 8, "%u", 1000 + index % 16);
+	else
+		snprintf(out, 8, "%s", words[(index - CLOSE_3XXX) % 3]);
+}
+
+const char *proxy_close_initiator(unsigned index)
+{
+	static const char *const words[] = { "client", "backend", "proxy" };
+
+	return words[index % PROXY_CLOSE_INITIATORS];
 }
 
 void proxy_counters_setup(void)

@@ -21,16 +21,23 @@ enum {
 	PROXY_PINGS_OUT,
 	PROXY_PONGS_IN,
 	PROXY_PONGS_OUT,
-	PROXY_CLOSES, /* by code, see proxy_close_count */
-	PROXY_RTT_BUCKETS = PROXY_CLOSES + 17, /* twelve, and the count */
-	PROXY_COUNTERS_END = PROXY_RTT_BUCKETS + 13
+	PROXY_HANDSHAKES_DONE,	  /* WebSocket handshakes */
+	PROXY_HANDSHAKES_REFUSED,
+	PROXY_BYTES_WS_IN, /* from clients, payload and framing of WebSockets while they live */
+	PROXY_BYTES_WS_OUT,
+	PROXY_BYTES_HTTP_IN,
+	PROXY_BYTES_HTTP_OUT,
+	PROXY_BYTES_TCP_IN,
+	PROXY_BYTES_TCP_OUT,
+	PROXY_COUNTERS_END
 };
 
-/* How long a client took to answer a ping. */
-void proxy_rtt_count(uint32_t us);
-
-/* A WebSocket has ended with this code; 0: without one. */
-void proxy_close_count(uint16_t code);
+/* WebSocket closes: cells by code and by who began it, from COUNTERS_CLOSES on. */
+#define PROXY_CLOSE_CODES      19u /* 1000..1015 (1006: without one), 3xxx, 4xxx, others */
+#define PROXY_CLOSE_INITIATORS 3u
+void proxy_count_close(unsigned code, unsigned closed_by); /* enum closed_by */
+void proxy_close_code_print(unsigned index, char out[8]);
+const char *proxy_close_initiator(unsigned index);
 
 /* Once, at start. */
 void proxy_counters_setup(void);

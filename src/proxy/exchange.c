@@ -57,6 +57,8 @@ void exchange_free(struct exchange *x)
 {
 	struct worker *w = x->worker;
 
+	counter_add(PROXY_BYTES_HTTP_IN, x->bytes_in);
+	counter_add(PROXY_BYTES_HTTP_OUT, x->bytes_out);
 	exchange_log(x);
 	if (x->guest != 0)
 		w->ring.guest_gone(&w->ring, x->guest);
@@ -81,7 +83,9 @@ void exchange_refuse_with(struct exchange *x, enum reason why, uint16_t status, 
 	struct response_head head;
 	bool has_body = x->method != HTTP_METHOD_HEAD;
 
-	counter_add(COUNTERS_REASONS + why, 1);
+	counter_add(x->response_begun ? COUNTERS_REASONS + why : COUNTERS_REFUSED + why, 1);
+	if (x->is_upgrade && !x->response_begun)
+		counter_add(PROXY_HANDSHAKES_REFUSED, 1);
 	x->handler = NULL;
 	x->why = (uint8_t)why;
 	if (x->response_begun) {
@@ -275,6 +279,8 @@ static enum reason request_take(struct exchange *x, struct request *r, const str
 	if (why == REASON_NONE && !is_asterisk(r))
 		why = route_find(r);
 	x->route = r->route;
+	if (r->is_trusted)
+		connections_set_client(&w->open, x->connection, r->client);
 	x->log = access_request(log_of(x), r, from->tls_version);
 	if (why == REASON_NONE && x->route != NULL && x->route->auth.jwt == NULL && !edits_prepare(x, r))
 		why = REASON_NO_MEMORY;

@@ -70,6 +70,7 @@ struct exchange {
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
 	char *cluster, *endpoint;     /* for the log; the endpoint's name is a heap copy */
+	uint32_t connection;	      /* its place in worker.open; an upgrade takes it along */
 	uint16_t status;	      /* of the final response; 0: not yet */
 	uint8_t method;		      /* enum http_method */
 	uint8_t version_minor;

@@ -1,5 +1,7 @@
 #include "proxy/forward.h"
 
+#include "base/clock.h"
+#include "base/histogram.h"
 #include "net/stream.h"
 #include "proxy/affinity.h"
 #include "proxy/backend.h"
@@ -283,6 +285,7 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	enum http1_body_kind kind = http1_response_body(head, x->method, &length);
 
 	f->head_seen = true;
+	histogram_add_us(HISTOGRAM_RESPONSE, (clock_now_ns() - x->began_ns) / 1000);
 	f->keep_alive = head->keep_alive && kind != HTTP1_BODY_UNTIL_CLOSE && f->backend.preface_len == 0;
 	http1_body_init(&f->body, kind, length, HTTP1_TRAILER_MAX);
 	out.framing = framing_of(head, kind, x->method);
@@ -302,7 +305,8 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	struct http_head sent;
 	struct ws_agreement agreed;
 	struct response_head out = response_of(head);
-	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route };
+	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route,
+					.connection = x->connection };
 	char cookie[AFFINITY_COOKIE_MAX];
 	struct str text;
 	struct http_field field;

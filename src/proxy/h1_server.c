@@ -33,6 +33,7 @@ struct h1_server {
 	struct addr peer;
 	uint64_t body_len;	/* payload of the request so far */
 	uint64_t active_ms;	/* when the last byte of a body came */
+	uint32_t connection;	/* its place in worker.open; CONNECTION_NONE once an upgrade has taken it along */
 	uint32_t queued_seen;	/* of the client's queue, when the timer looked last */
 	uint8_t state;
 	const char *tls_version; /* "" for plain; static */
@@ -72,6 +73,7 @@ static void h1_detach(struct h1_server *c)
 {
 	c->state = H1_GONE;
 	c->client = NULL;
+	connections_remove(&worker_of(c)->open, c->connection);
 	list_remove(&c->link);
 	timer_cancel(&c->timer);
 	held_done(&c->held);
@@ -194,8 +196,10 @@ static struct exchange_from from_of(const struct h1_server *c)
 static bool exchange_make(struct h1_server *c)
 {
 	c->x = exchange_new(worker_of(c), &client_ops, c);
-	if (c->x != NULL)
+	if (c->x != NULL) {
+		c->x->connection = c->connection;
 		return true;
+	}
 	h1_close(c, REASON_NO_MEMORY);
 	return false;
 }
@@ -702,6 +706,7 @@ static struct duplex *client_upgrade(struct exchange *x, struct slice *early)
 
 	assert(!c->is_running);
 	*early = slice_ref(held_slice(&c->held));
+	c->connection = CONNECTION_NONE; /* the exchange's now */
 	h1_detach(c);
 	slab_free(&worker_of(c)->h1_slab, c); /* the listener's client goes with the stream */
 	return d;
@@ -758,6 +763,33 @@ static void on_closed(struct duplex *d, enum reason why)
 
 static const struct duplex_events events = { on_open, on_bytes, on_eof, on_room, on_closed };
 
+/* ---- looked at from outside ---- */
+
+static void describe(const void *object, struct connection_info *out)
+{
+	const struct h1_server *c = object;
+	const struct exchange *x = c->x;
+
+	out->listener = c->listener->config->name;
+	out->state = c->state == H1_IDLE ? "idle" : c->state == H1_WAIT ? "response" : "request";
+	out->queued_client = c->client != NULL ? c->client->queued : 0;
+	if (x == NULL)
+		return;
+	out->route = x->route != NULL ? x->route->name : NULL;
+	out->cluster = x->cluster;
+	out->endpoint = x->endpoint;
+	out->bytes_in = x->bytes_in;
+	out->bytes_out = x->bytes_out;
+}
+
+static bool end_asked(void *object, const struct connection_end *how)
+{
+	h1_close(object, how->why);
+	return true;
+}
+
+static const struct connection_face face = { "http", describe, end_asked };
+
 /* ---- start, drain ---- */
 
 void h1_server_start(struct listener *l, struct duplex *d, const struct addr *peer, struct slice first)
@@ -777,6 +809,7 @@ void h1_server_start(struct listener *l, struct duplex *d, const struct addr *pe
 	c->client = d;
 	c->peer = *peer;
 	c->is_first = true;
+	c->connection = connections_add(&w->open, &face, c, peer, w->ring.now_ms);
 	timer_init(&c->timer, on_timer);
 	list_append(&w->h1_servers, &c->link);
 	duplex_use(d, &events, c);

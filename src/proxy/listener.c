@@ -53,7 +53,7 @@ void listener_refused(struct listener *l, const struct addr *peer, enum reason w
 	uint64_t now_ms = l->worker->ring.now_ms;
 	char who[ADDR_TEXT_MAX];
 
-	counter_add(COUNTERS_REASONS + why, 1);
+	counter_add(COUNTERS_REFUSED + why, 1);
 	l->refused++;
 	if (l->refused_told_ms != 0 && now_ms < l->refused_told_ms + REFUSED_TELL_MS)
 		return;

@@ -25,6 +25,7 @@ struct listener {
 	uint64_t refused;	   /* since the log last told of one */
 	uint64_t refused_told_ms;
 	uint32_t clients; /* connections that came in here and still live: they hold the listener */
+	uint32_t websockets; /* of these */
 	bool is_polling;
 	bool is_full; /* no place, or no descriptor: waits to be told, or for its timer */
 	bool has_left;

@@ -44,6 +44,7 @@ struct tcp_relay {
 	struct timer timer;
 	uint64_t began_ns;
 	uint64_t active_ms;
+	uint32_t connection; /* its place in worker.open */
 	uint8_t closed_by;
 	struct preface preface;
 };
@@ -97,6 +98,7 @@ static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
 	held_done(&r->early);
 	free(r->hello);
 	preface_done(&r->preface);
+	connections_remove(&l->worker->open, r->connection);
 	list_remove(&r->link);
 	timer_cancel(&r->timer);
 	view_unref(r->view);
@@ -159,6 +161,7 @@ static void hello_look(struct tcp_relay *r);
 static void passed(struct tcp_relay *r, int from, uint64_t len)
 {
 	r->bytes[from] += len;
+	counter_add(from == CLIENT ? PROXY_BYTES_TCP_IN : PROXY_BYTES_TCP_OUT, len);
 	r->active_ms = worker_of(r)->ring.now_ms;
 }
 
@@ -189,6 +192,7 @@ static void on_bytes(struct duplex *d, struct slice in)
 	struct duplex *to = r->sides[!from];
 
 	r->bytes[from] += in.len;
+	counter_add(from == CLIENT ? PROXY_BYTES_TCP_IN : PROXY_BYTES_TCP_OUT, in.len);
 	r->active_ms = worker_of(r)->ring.now_ms;
 	if (to == NULL) { /* the client speaks first, and nobody listens yet */
 		if (!held_append(&r->early, in))
@@ -373,6 +377,29 @@ static void relay_choose(struct tcp_relay *r, const struct addr *peer, const str
 						    .tls_version = tls->version,
 						    .has_certificate = tls->has_peer_certificate });
 }
+/* ---- looked at from outside ---- */
+
+static void describe(const void *object, struct connection_info *out)
+{
+	const struct tcp_relay *r = object;
+
+	out->listener = r->listener->config->name;
+	out->cluster = r->backend.cluster != NULL ? r->backend.cluster->view->config->name : NULL; /* its name is awaited */
+	out->endpoint = r->endpoint != NULL ? r->endpoint->name : NULL;
+	out->state = r->endpoint != NULL ? "open" : "connecting";
+	out->bytes_in = r->bytes[CLIENT];
+	out->bytes_out = r->bytes[BACKEND];
+	out->queued_client = r->sides[CLIENT] != NULL ? r->sides[CLIENT]->queued : 0;
+	out->queued_backend = r->sides[BACKEND] != NULL ? r->sides[BACKEND]->queued : 0;
+}
+
+static bool end_asked(void *object, const struct connection_end *how)
+{
+	relay_end(object, how->why, CLOSED_BY_PROXY);
+	return true;
+}
+
+static const struct connection_face face = { "tcp", describe, end_asked };
 
 void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *peer, struct slice first)
 {
@@ -394,6 +421,7 @@ void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *pe
 	r->log = access_connection(&r->view->snapshot->config->log, l->config, peer, info.version);
 	timer_init(&r->timer, on_timer);
 	list_append(&w->tcp_relays, &r->link);
+	r->connection = connections_add(&w->open, &face, r, peer, w->ring.now_ms);
 	duplex_use(d, &events, r);
 	duplex_read(d, true);
 	r->bytes[CLIENT] += first.len;

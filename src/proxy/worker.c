@@ -46,6 +46,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	w->all = all;
 	w->all_count = all_count;
 	w->places = places;
+	connections_init(&w->open, index);
 	list_init(&w->listeners);
 	list_init(&w->arrivals);
 	list_init(&w->h1_servers);
@@ -70,6 +71,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	}
 	w->ring.user = w;
 	w->ring.guest_gone = on_guest_gone;
+	w->ring.is_measured = true;
 	pool_init(&w->pool, &w->ring);
 	return 0;
 }
@@ -117,6 +119,7 @@ void worker_done(struct worker *w)
 	slab_done(&w->forward_slab);
 	slab_done(&w->relay_slab);
 	slab_done(&w->tcp_slab);
+	connections_done(&w->open);
 	free(w->fields);
 	free(w->response_fields);
 	free(w->scratch);

@@ -11,6 +11,7 @@
 #include "base/slab.h"
 #include "cluster/pool.h"
 #include "net/ring.h"
+#include "proxy/connections.h"
 #include "proxy/places.h"
 #include "proxy/snapshot.h"
 #include "wire/headers.h"
@@ -41,6 +42,7 @@ struct worker {
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
+	struct connections open; /* clients by number */
 	struct pool pool;
 	uint32_t next_source; /* of a cluster's source_addresses: they take turns */
 	struct slab arrival_slab, h1_slab, exchange_slab, forward_slab, relay_slab, tcp_slab;

@@ -42,14 +42,18 @@ static void relay_free(struct ws_relay *r)
 	relay_log(r, "close");
 	access_free(r->log);
 	counter_sub(PROXY_WEBSOCKETS_OPEN, 1);
-	proxy_close_count(r->close_code);
+	proxy_count_close(r->close_code, r->closed_by);
 	if (r->why != REASON_NONE)
 		counter_add(COUNTERS_REASONS + r->why, 1);
+	connections_remove(&w->open, r->connection);
+	l->websockets--;
 	list_remove(&r->link);
 	timer_cancel(&r->timer);
 	slow_done(r);
 	if (r->care != NULL)
 		slice_unref(r->care->rest);
+	if (r->care != NULL)
+		free(r->care->own_close);
 	free(r->care);
 	endpoint_release(r->endpoint);
 	endpoint_unref(r->endpoint);
@@ -86,11 +90,32 @@ void relay_cut(struct ws_relay *r, enum reason why)
 
 /* ---- Close frames of our own ---- */
 
-/* What stands in a Close frame: the key that caused it, or a clause. */
-static const char *close_text(enum reason why, char *out, size_t cap)
+void close_with(struct ws_relay *r, uint16_t code, const char *text)
+{
+	struct ws_care *care = ws_care_of(r);
+
+	if (care == NULL)
+		return;
+	if (care->own_close == NULL)
+		care->own_close = calloc(1, sizeof(*care->own_close));
+	if (care->own_close == NULL)
+		return;
+	care->own_close->code = code;
+	snprintf(care->own_close->text, sizeof(care->own_close->text), "%s", text);
+}
+
+static const struct ws_own_close *own_close(const struct ws_relay *r)
+{
+	return r->care != NULL ? r->care->own_close : NULL;
+}
+
+/* What stands in a Close frame: what was asked for, the key that caused it, or a clause. */
+static const char *close_text(const struct ws_relay *r, enum reason why, char *out, size_t cap)
 {
 	const struct reason_row *row = reason_of(why);
 
+	if (own_close(r) != NULL && own_close(r)->text[0] != '\0')
+		return own_close(r)->text;
 	if (row->key == NULL)
 		return row->text;
 	snprintf(out, cap, "%s: %s", row->key, row->text);
@@ -127,7 +152,7 @@ void relay_close(struct ws_relay *r, enum reason why, uint16_t code, const char 
 	if (code == 0)
 		code = reason_of(why)->close_code;
 	if (text == NULL)
-		text = close_text(why, room, sizeof(room));
+		text = close_text(r, why, room, sizeof(room));
 	if (r->close_code == 0)
 		r->close_code = code;
 	side_tell(r, CLIENT, code, text);
@@ -170,8 +195,8 @@ bool relay_close_gently(struct ws_relay *r, enum reason why)
 	uint64_t now = ring_of(r)->now_ms;
 	bool was_told = is_told(r);
 	char room[WS_CLOSE_REASON_MAX + 1];
-	const char *text = close_text(why, room, sizeof(room));
-	uint16_t code = reason_of(why)->close_code;
+	const char *text = close_text(r, why, room, sizeof(room));
+	uint16_t code = own_close(r) != NULL && own_close(r)->code != 0 ? own_close(r)->code : reason_of(why)->close_code;
 
 	if (r->why == REASON_NONE)
 		r->close_at_ms = now;
@@ -201,7 +226,7 @@ void close_at_boundary(struct ws_relay *r, int from)
 
 	if (!is_closing_gently(r) || is_told(r))
 		return;
-	side_tell(r, !from, r->close_code, close_text(r->why, room, sizeof(room)));
+	side_tell(r, !from, r->close_code, close_text(r, r->why, room, sizeof(room)));
 	close_told(r);
 }
 

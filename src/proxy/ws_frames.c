@@ -2,6 +2,8 @@
  *
  * Where nothing is to be looked for it goes on as it came, with one look at its headers; else frame by frame through
  * wire/ws_sift. */
+#include "base/clock.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "proxy/counters.h"
 #include "proxy/ws_inside.h"
@@ -66,6 +68,9 @@ static void count(struct ws_relay *r, int from, const struct ws_summary *sum, ui
 	struct ws_side *s = &r->sides[from];
 
 	s->bytes += sum->used_len;
+	counter_add(from == CLIENT ? PROXY_BYTES_WS_IN : PROXY_BYTES_WS_OUT, sum->used_len);
+	if (from == BACKEND && s->messages == 0 && sum->message_count > 0)
+		histogram_add_us(HISTOGRAM_FIRST_MESSAGE, (clock_now_ns() - r->began_ns) / 1000);
 	s->messages += sum->message_count;
 	if (sum->data_frame_count > 0 || sum->message_count > 0)
 		r->message_ms = ring_of(r)->now_ms;

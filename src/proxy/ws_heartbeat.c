@@ -5,6 +5,7 @@
  * Whatever a side sends is a sign of life; only its answer to our ping is taken out of what it sends.  One that cannot be
  * heard, since it is not read just now, is not judged; nor one that is still taking what waits before the ping. */
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -115,7 +116,7 @@ bool heartbeat_pong(struct ws_relay *r, int from, const uint8_t *payload, size_t
 	if (policy_of(r)->pong_timeout_ms == 0 || policy_of(r)->pong_timeout_ms > interval_ms(r, from) / 2)
 		relay_timer_set(r); /* else it fires before the next ping is due */
 	if (from == CLIENT)
-		proxy_rtt_count(now_us() - s->ping_us);
+		histogram_add_us(HISTOGRAM_PING_RTT, now_us() - s->ping_us);
 	return true;
 }
 

@@ -61,8 +61,15 @@ struct ws_relay {
 	uint8_t why;	      /* enum reason; NONE: nothing is over */
 	uint8_t closed_by;
 	bool holds_view;
+	uint32_t connection; /* its place in worker.open */
 };
-static_assert(sizeof(struct ws_relay) <= 288, "an idle WebSocket owns this and two streams");
+static_assert(sizeof(struct ws_relay) <= 296, "an idle WebSocket owns this and two streams");
+
+/* What a Close says instead of its reason's code and words. */
+struct ws_own_close {
+	uint16_t code; /* 0: the reason's */
+	char text[WS_CLOSE_REASON_MAX + 1]; /* "": the reason's */
+};
 
 /* On the heap, made when first needed. */
 struct ws_care {
@@ -76,6 +83,7 @@ struct ws_care {
 	bool has_queue;
 	bool is_broken; /* something that waited was lost for lack of memory */
 	bool has_eof;	/* the client has ended behind `rest` */
+	struct ws_own_close *own_close; /* NULL: none */
 	uint8_t stopped_by; /* enum reason: why a message of the client's ended it all */
 };
 
@@ -176,6 +184,8 @@ void relay_close(struct ws_relay *r, enum reason why, uint16_t code, const char 
 /* The proxy closes with nothing wrong: each side is told where a frame ends. */
 bool relay_close_gently(struct ws_relay *r, enum reason why);
 bool is_closing_gently(const struct ws_relay *r);
+/* The Close that is to come says this.  Where memory is out, it says what its reason says. */
+void close_with(struct ws_relay *r, uint16_t code, const char *text);
 /* Both sides have answered the proxy's Close: then it is over. */
 bool close_is_answered(struct ws_relay *r);
 /* `from` stands at the end of a frame: is the other side owed the proxy's Close? */

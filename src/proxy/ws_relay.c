@@ -1,8 +1,12 @@
 #include "proxy/ws_relay.h"
 
+#include "base/clock.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "proxy/counters.h"
 #include "proxy/ws_inside.h"
+
+#include <stdlib.h>
 
 const size_t ws_relay_len = sizeof(struct ws_relay);
 
@@ -106,6 +110,41 @@ static void relay_rebind(struct ws_relay *r, struct view *old)
 		relay_timer_set(r);
 }
 
+/* ---- looked at from outside ---- */
+
+static void describe(const void *object, struct connection_info *out)
+{
+	const struct ws_relay *r = object;
+	const struct ws_side *client = &r->sides[CLIENT], *backend = &r->sides[BACKEND];
+
+	out->listener = r->listener->config->name;
+	out->route = r->route->name;
+	out->cluster = cluster_name(r->endpoint->cluster);
+	out->endpoint = r->endpoint->name;
+	out->state = r->why == REASON_NONE ? "open" : "closing";
+	out->bytes_in = client->bytes;
+	out->bytes_out = backend->bytes;
+	out->messages_in = client->messages;
+	out->messages_out = backend->messages;
+	out->queued_client = client->d != NULL ? client->d->queued : 0;
+	out->queued_backend = backend->d != NULL ? backend->d->queued : 0;
+}
+
+static bool end_asked(void *object, const struct connection_end *how)
+{
+	struct ws_relay *r = object;
+
+	if (r->why != REASON_NONE)
+		return false;
+	if (how->close_code != 0 || how->words[0] != '\0')
+		close_with(r, how->close_code, how->words);
+	if (relay_close_gently(r, how->why))
+		relay_timer_set(r);
+	return true;
+}
+
+static const struct connection_face face = { "websocket", describe, end_asked };
+
 /* ---- start ---- */
 
 static void parts_drop(const struct ws_relay_parts *p)
@@ -116,6 +155,7 @@ static void parts_drop(const struct ws_relay_parts *p)
 	endpoint_release(p->endpoint);
 	endpoint_unref(p->endpoint);
 	access_free(p->log);
+	connections_remove(&p->worker->open, p->connection);
 	listener_client_gone(p->listener);
 }
 
@@ -135,6 +175,9 @@ static struct ws_relay *relay_new(const struct ws_relay_parts *p)
 	if (r->holds_view)
 		view_ref(r->view);
 	r->log = p->log;
+	r->connection = p->connection;
+	connections_move(&w->open, r->connection, &face, r);
+	r->listener->websockets++;
 	r->began_ns = p->began_ns;
 	r->message_ms = w->ring.now_ms;
 	r->sides[CLIENT].heard_ms = r->sides[BACKEND].heard_ms = (uint32_t)w->ring.now_ms;
@@ -158,6 +201,8 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	}
 	counter_add(PROXY_WEBSOCKETS, 1);
 	counter_add(PROXY_WEBSOCKETS_OPEN, 1);
+	counter_add(PROXY_HANDSHAKES_DONE, 1);
+	histogram_add_us(HISTOGRAM_HANDSHAKE, (clock_now_ns() - r->began_ns) / 1000);
 	relay_log(r, "open");
 	duplex_use(r->sides[CLIENT].d, &events, r);
 	duplex_use(r->sides[BACKEND].d, &events, r);

@@ -105,6 +105,14 @@ def directory(request, run_directory):
         shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture
+def short_directory():
+    """For UNIX sockets, whose paths have 107 bytes at most."""
+    path = Path(tempfile.mkdtemp(prefix="hf-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def module_directory(request, run_directory):
     path = Path(tempfile.mkdtemp(prefix=name_of(request.node) + "-", dir=run_directory))

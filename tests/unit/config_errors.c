@@ -227,7 +227,7 @@ static const struct broken cases[] = {
 	{ IN_FILE("user: \"a\\nb\""),
 	  "t:1:7: user: control characters (such as a line break) are not allowed here" },
 	{ IN_FILE("admin: {listen: 9901}"),
-	  "t:1:1: warning: key \"admin\" is not yet in effect\nt:1:17: listen: \"9901\" is no "
+	  "t:1:17: listen: \"9901\" is no "
 		"address: write 0.0.0.0:443, \"[::]:443\" or unix:/run/holdfast.sock" },
 	/* the environment */
 	{ IN_FILE("user: ${HF_TEST_UNSET}"),

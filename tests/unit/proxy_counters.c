@@ -1,5 +1,8 @@
-/* proxy/counters: the rows that are counted by value. */
+/* proxy/counters: closes are counted by value. */
 #include "proxy/counters.h"
+
+#include "base/histogram.h"
+#include "proxy/access_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,77 +11,77 @@
 
 #include <cmocka.h>
 
-struct search {
-	const char *name, *labels;
-	uint64_t sum;
-	unsigned found;
-};
-
-static void visit(const struct counter_row *row, uint64_t sum, void *user)
+/* The cell with this name among the close codes of one initiator; the unused value is no cell. */
+static unsigned cell_of(const char *code, unsigned by)
 {
-	struct search *s = user;
+	for (unsigned i = 0; i < PROXY_CLOSE_CODES; i++) {
+		char text[8];
 
-	if (strcmp(row->name, s->name) != 0 || strcmp(row->labels != NULL ? row->labels : "", s->labels) != 0)
-		return;
-	s->sum = sum;
-	s->found++;
-}
-
-static uint64_t sum_of(const char *name, const char *labels)
-{
-	struct search s = { name, labels, 0, 0 };
-
-	counters_each(visit, &s);
-	if (s.found != 1)
-		fail_msg("%s{%s}: %u rows", name, labels, s.found);
-	return s.sum;
+		proxy_close_code_print(i, text);
+		if (strcmp(text, code) == 0)
+			return COUNTERS_CLOSES + by * PROXY_CLOSE_CODES + i;
+	}
+	fail_msg("there is no close code %s", code);
+	return 0;
 }
 
 static const struct {
 	uint16_t code;
-	const char *labels;
+	const char *name;
 } closes[] = {
-	{ 0, "code=\"1006\"" },	   { 1000, "code=\"1000\"" }, { 1001, "code=\"1001\"" }, { 1005, "code=\"1005\"" },
-	{ 1009, "code=\"1009\"" }, { 1014, "code=\"1014\"" }, { 2999, "code=\"other\"" }, { 3000, "code=\"3xxx\"" },
-	{ 3999, "code=\"3xxx\"" }, { 4000, "code=\"4xxx\"" }, { 4999, "code=\"4xxx\"" }, { 1015, "code=\"other\"" },
+	{ 0, "1006" },	  { 1000, "1000" }, { 1001, "1001" }, { 1005, "1005" }, { 1009, "1009" }, { 1014, "1014" },
+	{ 1015, "1015" }, { 2999, "other" }, { 3000, "3xxx" }, { 3999, "3xxx" }, { 4000, "4xxx" }, { 4999, "4xxx" },
+	{ 5000, "other" },
 };
 
-static void a_close_counts_once_under_its_code(void **state)
+static void a_close_counts_once_under_its_code_and_initiator(void **state)
 {
-	(void)state;
-	for (size_t i = 0; i < sizeof(closes) / sizeof(closes[0]); i++) {
-		uint64_t before = sum_of("websocket_closes_total", closes[i].labels);
+	static const struct {
+		enum closed_by by;
+		const char *name;
+	} initiators[] = { { CLOSED_BY_CLIENT, "client" }, { CLOSED_BY_BACKEND, "backend" }, { CLOSED_BY_PROXY, "proxy" } };
 
-		proxy_close_count(closes[i].code);
-		if (sum_of("websocket_closes_total", closes[i].labels) != before + 1)
-			fail_msg("%u is not under %s", closes[i].code, closes[i].labels);
+	(void)state;
+	for (unsigned by = 0; by < PROXY_CLOSE_INITIATORS; by++) {
+		assert_string_equal(proxy_close_initiator(by), initiators[by].name);
+		for (size_t i = 0; i < sizeof(closes) / sizeof(closes[0]); i++) {
+			unsigned cell = cell_of(closes[i].name, by);
+			uint64_t before = counter_sum(cell);
+
+			proxy_count_close(closes[i].code, initiators[by].by);
+			if (counter_sum(cell) != before + 1)
+				fail_msg("%u is not under %s", closes[i].code, closes[i].name);
+		}
 	}
 }
 
-static void a_round_trip_counts_in_every_bucket_above_it(void **state)
+static void a_duration_counts_in_every_bucket_above_it(void **state)
 {
+	static const uint64_t us[] = { 100, 101, 40000, 2000000, 90000000 };
 	static const struct {
-		const char *labels;
-		uint64_t want; /* of 500 us, 1 ms, 40 ms, 2 s, 9 s */
-	} buckets[] = {
-		{ "le=\"0.001\"", 2 }, { "le=\"0.025\"", 2 }, { "le=\"0.05\"", 3 },
-		{ "le=\"1\"", 3 },     { "le=\"5\"", 4 },     { "le=\"+Inf\"", 5 },
-	};
-	static const uint32_t us[] = { 500, 1000, 40000, 2000000, 9000000 };
+		uint64_t bound_us, want;
+	} buckets[] = { { 100, 1 }, { 250, 2 }, { 25000, 2 }, { 50000, 3 }, { 2500000, 4 }, { 10000000, 4 } };
+	struct histogram_sum sum;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(us) / sizeof(us[0]); i++)
-		proxy_rtt_count(us[i]);
+		histogram_add_us(HISTOGRAM_PING_RTT, us[i]);
+	histogram_read(HISTOGRAM_PING_RTT, &sum);
+	assert_int_equal(sum.count, 5);
+	assert_int_equal(sum.sum_us, 92040201);
 	for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++)
-		assert_int_equal(sum_of("websocket_ping_rtt_seconds_bucket", buckets[i].labels), buckets[i].want);
-	assert_int_equal(sum_of("websocket_ping_rtt_seconds_count", ""), 5);
+		for (unsigned b = 0; b < HISTOGRAM_BOUNDS; b++)
+			if (histogram_bounds_us[b] == buckets[i].bound_us)
+				assert_int_equal(sum.upto[b], buckets[i].want);
+	histogram_read(HISTOGRAM_CONNECT, &sum);
+	assert_int_equal(sum.count, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_close_counts_once_under_its_code),
-		cmocka_unit_test(a_round_trip_counts_in_every_bucket_above_it),
+		cmocka_unit_test(a_close_counts_once_under_its_code_and_initiator),
+		cmocka_unit_test(a_duration_counts_in_every_bucket_above_it),
 	};
 
 	proxy_counters_setup();

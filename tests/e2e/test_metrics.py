@@ -1,0 +1,134 @@
+"""GET /metrics: read by promtool, and true while connections live."""
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from kit import process
+from kit.admin import Admin
+from kit.frames import TEXT, close_body, CLOSE, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.wait import wait_until
+
+
+@pytest.fixture
+def start(holdfast, short_directory):
+    def make(backend=None, **parts):
+        path = short_directory / "admin.sock"
+        hf = holdfast(backend, admin={"socket": str(path)}, **parts)
+        wait_until(path.exists, "the admin socket")
+        return hf, Admin(path)
+    return make
+
+
+@pytest.fixture
+def echo(make_raw):
+    return make_raw(websocket_play(echo_frames))
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not there")
+def test_promtool_finds_nothing_wrong(start, echo):
+    hf, admin = start(echo, tls=True)
+    answer = admin.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    done = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, timeout=20)
+    assert done.returncode == 0 and not done.stderr, done.stderr.decode()
+    assert admin.metrics()['holdfast_tls_certificate_expiry_timestamp_seconds{listener="web"}'] > 1e9
+
+
+def test_counters_of_a_websocket_move_while_it_lives(start, echo):
+    hf, admin = start(echo)
+    client = hf.connect()
+    open_websocket(client)
+    seen = []
+    for n in range(3):
+        client.send(frame(TEXT, b"hello", mask=True))
+        assert read_frame(client).payload == b"hello"
+        m = admin.metrics()
+        seen.append((m['holdfast_websocket_messages_total{direction="in"}'],
+                     m['holdfast_websocket_messages_total{direction="out"}'],
+                     m['holdfast_bytes_total{kind="websocket",direction="in"}'],
+                     m['holdfast_bytes_total{kind="websocket",direction="out"}']))
+    assert seen == [(n, n, 11 * n, 7 * n) for n in (1, 2, 3)]
+    assert m['holdfast_connections{listener="web",kind="websocket"}'] == 1
+    assert m['holdfast_connections{listener="web",kind="http"}'] == 0
+    assert m[f'holdfast_endpoint_connections{{cluster="c",endpoint="{echo.address}"}}'] == 1
+    assert m[f'holdfast_endpoint_up{{cluster="c",endpoint="{echo.address}"}}'] == 1
+    assert m["holdfast_websocket_first_message_seconds_count"] == 1
+    assert m["holdfast_handshake_duration_seconds_count"] == 1
+    assert m["holdfast_connect_duration_seconds_count"] == 1
+
+
+def test_closes_are_counted_by_code_and_initiator(start, echo):
+    hf, admin = start(echo)
+    client = hf.connect()
+    open_websocket(client)
+    client.send(frame(CLOSE, close_body(4001, "bye"), mask=True))
+    name = 'holdfast_websocket_closes_total{code="4xxx",initiator="client"}'
+    wait_until(lambda: admin.metrics().get(name) == 1, "the close")
+
+
+def test_refusals_are_counted_by_reason(start, origin):
+    hf, admin = start(origin, route={"path": "/only"})
+    assert hf.request("/else").status == 404
+    m = admin.metrics()
+    assert m['holdfast_connections_refused_total{reason="no_route"}'] == 1
+    assert m['holdfast_connections_ended_total{reason="no_route"}'] == 0
+
+
+def test_histograms_grow_and_end_in_infinity(start, origin):
+    hf, admin = start(origin)
+    for _ in range(5):
+        assert hf.request().status == 200
+    m = admin.metrics()
+    name = "holdfast_response_duration_seconds"
+    counts = [v for k, v in m.items() if k.startswith(name + "_bucket")]
+    assert counts == sorted(counts) and len(counts) == 17
+    assert m[name + '_bucket{le="+Inf"}'] == m[name + "_count"] == 5
+    assert 0 < m[name + "_sum"] < 5 * 60
+    assert m["holdfast_event_loop_lag_seconds_count"] > 0
+
+
+def test_reloads_and_readiness_are_seen(start, origin):
+    hf, admin = start(origin)
+    good = hf.config
+    hf.write("nonsense: [\n")
+    assert admin.ask("POST", "/reload").status == 422
+    m = admin.metrics()
+    assert m["holdfast_config_last_reload_successful"] == 0
+    assert m['holdfast_config_reloads_total{result="failure"}'] == 1
+    hf.write(good)
+    assert admin.ask("POST", "/reload").status == 200
+    admin.ask("POST", "/drain")
+    m = admin.metrics()
+    assert m["holdfast_config_last_reload_successful"] == 1 and m["holdfast_ready"] == 0
+    assert m['holdfast_config_reloads_total{result="success"}'] == 1
+    assert m["holdfast_process_open_fds"] > 5 and m["holdfast_process_resident_memory_bytes"] > 1e6
+
+
+CONTRIB = process.TREE / "contrib"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not there")
+def test_alert_rules_are_good_and_fire_when_they_should():
+    for args in (["check", "rules", "prometheus-alerts.yaml"], ["test", "rules", "prometheus-alerts.test.yaml"]):
+        done = subprocess.run(["promtool", *args], cwd=CONTRIB, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+def names_in(text):
+    return {re.sub("_(bucket|sum|count)$", "", n) for n in re.findall(r"\bholdfast_[a-z_]+", text)}
+
+
+def test_dashboard_and_alerts_name_metrics_that_there_are(start, echo):
+    _, admin = start(echo, tls=True)
+    known = names_in(admin.get("/metrics").text)
+    dashboard = json.loads((CONTRIB / "grafana-dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            assert names_in(target["expr"]) <= known, panel["title"]
+    rules = yaml.safe_load((CONTRIB / "prometheus-alerts.yaml").read_text())
+    for rule in rules["groups"][0]["rules"]:
+        assert names_in(rule["expr"]) <= known, rule["alert"]
