@@ -190,7 +190,9 @@ static void passage_step(struct passage *p)
 			return;
 	}
 	/* Others have their turn; the poll finds the socket ready at once. */
-	if (p->in_pipe > 0)
+	if (p->in_pipe == 0 && p->left == 0)
+		passage_done(p);
+	else if (p->in_pipe > 0)
 		passage_poll(p, p->to->fd, POLLOUT);
 	else
 		passage_poll(p, p->from->fd, POLLIN);

@@ -715,6 +715,19 @@ def test_long_bodies_one_after_another_on_one_connection(holdfast, make_origin):
         assert client.read_response().text == hashlib.sha256(b"x").hexdigest()
 
 
+@pytest.mark.limit(120)
+def test_long_bodies_of_any_size_come_to_their_end(holdfast, make_origin):
+    """Sizes around what a passage moves in a turn."""
+    sizes = [n * MIB + k for n in (1, 2, 3, 4, 5, 8) for k in (-4096, -1, 0, 1, 65536)]
+    origin = make_origin(lambda request, conn: ok(b"d" * int(request.target[1:])))
+    hf = holdfast(origin, workers=1)
+    for _ in range(2):
+        client = hf.connect()
+        for size in sizes:
+            assert len(client.request(f"/{size}", "PUT", body=b"u" * size).body) == size
+    assert all(r.body_len == int(r.target[1:]) for r in origin.requests)
+
+
 def test_request_cut_short_never_looks_whole_to_the_backend(holdfast, origin):
     hf = holdfast(origin)
     for request in (build_request("/", "POST", [("Content-Length", "1000")]) + b"half",
