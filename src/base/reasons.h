@@ -54,6 +54,10 @@ enum reason {
 	REASON_BACKEND_TLS,
 	REASON_BACKEND_BAD_RESPONSE,
 	REASON_BACKEND_TRUNCATED,
+	REASON_ENDPOINT_REMOVED, /* connections to it are closed; so the next ones */
+	REASON_ENDPOINT_DRAINING,
+	REASON_ENDPOINT_UNHEALTHY,
+	REASON_REBALANCE,
 	REASON_BACKEND_UPGRADE, /* 101 with a wrong or missing Sec-WebSocket-Accept, or unasked */
 	/* WebSocket frames */
 	REASON_WS_PROTOCOL,

@@ -1,5 +1,7 @@
 #include "cluster/cluster.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "cluster/inside.h"
 
@@ -121,6 +123,7 @@ static struct cluster *cluster_make(struct clusters *registry, const char *name)
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->endpoints);
 	learned_init(&c->learned);
+	list_init(&c->views);
 	c->registry = registry;
 	c->name = strdup(name);
 	if (c->name == NULL || hash_map_put(&registry->by_name, c->name, strlen(name), c) != 0) {
@@ -167,6 +170,26 @@ void cluster_unref(struct cluster *c)
 	cluster_destroy(c);
 }
 
+/* A copy of the list, since what is visited may take locks.  Without memory for it nobody is visited. */
+void clusters_each(struct clusters *registry, void (*visit)(struct cluster *c, void *user), void *user)
+{
+	struct cluster **all, *c;
+	size_t count = 0, cursor = 0;
+
+	pthread_mutex_lock(&registry->lock);
+	all = calloc(registry->by_name.count + 1, sizeof(struct cluster *));
+	while (all != NULL && (c = hash_map_next(&registry->by_name, &cursor)) != NULL) {
+		c->refcount++;
+		all[count++] = c;
+	}
+	pthread_mutex_unlock(&registry->lock);
+	for (size_t i = 0; i < count; i++) {
+		visit(all[i], user);
+		cluster_unref(all[i]);
+	}
+	free(all);
+}
+
 const char *cluster_name(const struct cluster *c)
 {
 	return c->name;
@@ -177,32 +200,118 @@ uint32_t cluster_active(const struct cluster *c)
 	return atomic_load_explicit(&c->active, memory_order_relaxed);
 }
 
+struct cluster_view *cluster_newest(const struct cluster *c)
+{
+	return list_is_empty(&c->views) ? NULL : container_of(c->views.prev, struct cluster_view, of_cluster);
+}
+
+const struct cluster_config *cluster_policy(const struct cluster *c)
+{
+	const struct cluster_view *v = cluster_newest(c);
+
+	return v == NULL ? NULL : v->config;
+}
+
 /* --- members and what they know of their endpoints --- */
+
+/* The lasting part.  true: it has changed. */
+static bool member_judge(struct cluster_member *m)
+{
+	struct cluster_tier *t = m->tier;
+	const struct endpoint_fitness *f = &m->endpoint->fitness;
+	bool is_present = m->endpoint->addrs_count > 0 && f->mode == ENDPOINT_READY;
+	bool is_well = is_present && f->health != ENDPOINT_DOWN && f->ejected_until_ms == 0;
+
+	if (is_present == m->is_present && is_well == m->is_well)
+		return false;
+	t->present_count += (uint32_t)is_present - (uint32_t)m->is_present;
+	t->well_count += (uint32_t)is_well - (uint32_t)m->is_well;
+	m->is_present = is_present;
+	m->is_well = is_well;
+	return true;
+}
 
 static void member_hear(struct cluster_member *m)
 {
 	struct cluster_tier *t = m->tier;
 	const struct endpoint *e = m->endpoint;
 	uint32_t active = atomic_load_explicit(&e->active, memory_order_relaxed);
-	bool is_candidate = e->addrs_count > 0;
+	bool is_candidate = m->is_well || (m->is_present && t->view->is_panicking);
 	bool is_open =
 		is_candidate && !m->is_tried && (m->max_connections == 0 || active < m->max_connections);
 
-	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate)
+	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate &&
+	    m->share == e->fitness.share)
 		return;
 	t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
 	t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
 	t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
 	m->active = active;
+	m->share = e->fitness.share;
 	m->is_candidate = is_candidate;
 	m->is_open = is_open;
 	t->algorithm->changed(t, m->place);
 }
 
+/* Backups that are well end every panic: it is what they are for. */
+static bool view_should_panic(const struct cluster_view *v, uint32_t *well_count, uint32_t *present_count)
+{
+	*well_count = v->tiers[TIER_LOCAL]->well_count + v->tiers[TIER_REMOTE]->well_count;
+	*present_count = v->tiers[TIER_LOCAL]->present_count + v->tiers[TIER_REMOTE]->present_count;
+	if (v->config->panic_threshold_percent <= 0 || v->tiers[TIER_BACKUP]->well_count > 0)
+		return false;
+	if (*present_count == 0)
+		*present_count = v->tiers[TIER_BACKUP]->present_count;
+	return *well_count * 100.0 < v->config->panic_threshold_percent * *present_count;
+}
+
+static void members_hear(struct cluster_view *v)
+{
+	for (uint32_t i = 0; i < v->members_count; i++)
+		if (v->members[i].tier != NULL)
+			member_hear(&v->members[i]);
+}
+
+/* Who is well has changed: panics, or calms down, and then all members hear of it. */
+static void view_judge(struct cluster_view *v)
+{
+	uint32_t well_count, present_count;
+	bool is_panicking = view_should_panic(v, &well_count, &present_count);
+
+	if (is_panicking == v->is_panicking)
+		return;
+	v->is_panicking = is_panicking;
+	members_hear(v);
+	if (v != cluster_newest(v->cluster))
+		return; /* has been said */
+	if (is_panicking)
+		log_error("cluster %s: only %u of %u endpoints are well: connections are spread over all "
+			  "(panic_threshold)",
+			  v->cluster->name, well_count, present_count);
+	else
+		log_info("cluster %s: %u of %u endpoints are well: only they get connections again",
+			 v->cluster->name, well_count, present_count);
+}
+
 void cluster_hear_endpoint(struct endpoint *e)
 {
-	list_for_each (node, &e->members)
-		member_hear(container_of(node, struct cluster_member, of_endpoint));
+	list_for_each (node, &e->members) {
+		struct cluster_member *m = container_of(node, struct cluster_member, of_endpoint);
+		bool is_other = member_judge(m);
+
+		member_hear(m);
+		if (is_other)
+			view_judge(m->tier->view);
+	}
+}
+
+void cluster_hear_view(struct cluster_view *v)
+{
+	for (uint32_t i = 0; i < v->members_count; i++)
+		if (v->members[i].tier != NULL)
+			member_judge(&v->members[i]);
+	view_judge(v);
+	members_hear(v);
 }
 
 void cluster_hear_fallen(struct cluster *c)
@@ -274,17 +383,33 @@ static uint32_t tried_set(struct cluster_view *v, const struct pick *p, bool is_
  * again, one that was tried has failed. */
 static enum pick_result tier_choose(struct cluster_view *v, uint32_t tried_count, struct cluster_tier **out)
 {
-	uint32_t candidates_count = v->primary->candidates_count + v->backup->candidates_count;
-	uint32_t max_connections = v->config->max_connections;
+	uint32_t candidates_count = 0, max_connections = v->config->max_connections;
 
+	for (unsigned i = 0; i < TIER_COUNT; i++)
+		candidates_count += v->tiers[i]->candidates_count;
 	if (candidates_count == 0)
 		return PICK_NONE;
 	if (candidates_count == tried_count)
 		return PICK_TRIED;
 	if (max_connections != 0 && cluster_active(v->cluster) >= max_connections)
 		return PICK_FULL;
-	*out = v->primary->open_count > 0 ? v->primary : v->backup;
-	return (*out)->open_count > 0 ? PICK_OK : PICK_FULL;
+	for (unsigned i = 0; i < TIER_COUNT; i++) {
+		*out = v->tiers[i];
+		if (v->tiers[i]->open_count > 0)
+			return PICK_OK;
+	}
+	return PICK_FULL;
+}
+
+static void clock_heed(struct cluster *c)
+{
+	uint64_t due_ms = atomic_load_explicit(&c->due_ms, memory_order_relaxed), now_ms;
+
+	if (due_ms == 0)
+		return;
+	now_ms = clock_now_ms();
+	if (now_ms >= due_ms)
+		cluster_clock(c, now_ms);
 }
 
 static void endpoint_take_place(struct endpoint *e)
@@ -317,6 +442,7 @@ enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, stru
 
 	pthread_mutex_lock(&c->lock);
 	cluster_hear_fallen(c);
+	clock_heed(c);
 	result = tier_choose(v, p->tried_count == 0 ? 0 : tried_set(v, p, true), &t);
 	if (result == PICK_OK) {
 		picked = wanted_or_chosen(t, p);

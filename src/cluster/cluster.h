@@ -15,8 +15,9 @@
 struct clusters;
 struct cluster_tier; /* cluster/pick.h */
 
-/* The first six never change.  What may be asked of whom: `is_candidate` is lasting (weight, an address), `is_open` is
- * the moment's (not full, not tried by the pick under way); changed by cluster/cluster alone. */
+/* What may be asked of whom: `is_present` is for long (weight, an address, neither draining nor disabled), `is_well` is
+ * that and neither unhealthy nor ejected, `is_candidate` is who is well, or in a panic who is present, `is_open` is the
+ * moment's (not full, not tried by the pick under way); changed by cluster/cluster alone. */
 struct cluster_member {
 	struct endpoint *endpoint; /* a reference */
 	const struct endpoint_config *config;
@@ -24,19 +25,27 @@ struct cluster_member {
 	uint32_t max_connections; /* 0: no limit */
 	bool is_backup;
 	char token[STICKY_TOKEN_LEN + 1]; /* "": the cluster has no affinity.cookie */
+	bool is_remote; /* in another zone than the proxy */
 
 	/* under the cluster's lock */
+	bool is_present;
+	bool is_well;
 	bool is_candidate;
 	bool is_open;
 	bool is_tried;
 	uint32_t active;	   /* endpoint.active as last heard of */
+	uint32_t share;		   /* of its weight, in thousandths: algorithms heed it */
 	uint32_t place;		   /* in tier->members */
 	struct cluster_tier *tier; /* NULL: weight 0 */
 	struct list of_endpoint;   /* endpoint.members */
 };
 
+/* Each is asked only where nobody in those before it may be. */
+enum cluster_tier_kind { TIER_LOCAL, TIER_REMOTE, TIER_BACKUP, TIER_COUNT };
+
 struct cluster_view {
 	struct cluster *cluster;	     /* a reference */
+	struct list of_cluster;		     /* cluster.views */
 	const struct cluster_config *config; /* of the snapshot that the view belongs to */
 	struct cluster_member *members;
 	uint32_t members_count;
@@ -44,8 +53,8 @@ struct cluster_view {
 	struct hash_map by_endpoint; /* members by their endpoint's address in memory */
 	struct hash_map by_token;    /* members by what a cookie may show; empty without affinity.cookie */
 	struct hash_map by_id;	     /* members by endpoint.id_hash; empty without affinity.learn */
-	struct cluster_tier *primary;
-	struct cluster_tier *backup; /* asked only where no primary may be */
+	struct cluster_tier *tiers[TIER_COUNT];
+	bool is_panicking; /* too few are well: all who are present are candidates */
 };
 
 struct clusters *clusters_new(void);

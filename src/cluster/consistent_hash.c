@@ -95,16 +95,23 @@ static bool may_take(const struct cluster_tier *t, uint32_t place, double share)
 	return m->is_open && (double)m->active < share * m->weight;
 }
 
+/* In a slow start a member takes some of its keys only, more with time; which ones, key and member say alone. */
+static bool is_taken_yet(const struct cluster_member *m, uint64_t key)
+{
+	return m->share >= ENDPOINT_FULL_SHARE ||
+	       hash_mix(key ^ m->endpoint->id_hash) % ENDPOINT_FULL_SHARE < m->share;
+}
+
 static uint32_t hash_choose(struct cluster_tier *t, uint64_t hash, double share)
 {
 	const struct hashed *h = t->prepared;
-	uint64_t before;
+	uint64_t before, key = hash;
 	uint32_t index;
 
 	for (unsigned i = 0; i < PROBES; i++) {
 		uint32_t place = h->order[maglev_find(&h->table, hash)];
 
-		if (may_take(t, place, share))
+		if (may_take(t, place, share) && is_taken_yet(t->members[place], key))
 			return place;
 		hash = hash_mix(hash + 0x9e3779b97f4a7c15u);
 	}

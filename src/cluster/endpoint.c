@@ -1,5 +1,7 @@
 #include "cluster/endpoint.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "cluster/inside.h"
 
 #include <assert.h>
@@ -23,6 +25,8 @@ static struct endpoint *endpoint_make(struct cluster *c, const char *name)
 	e->name = strdup(name);
 	e->id_hash = hash64(name, strlen(name), 0);
 	list_init(&e->members);
+	e->fitness.share = ENDPOINT_FULL_SHARE;
+	e->leaving.is_unnamed = true;
 	if (e->name == NULL || hash_map_put(&c->endpoints, e->name, strlen(name), e) != 0) {
 		endpoint_destroy(e);
 		return NULL;
@@ -53,6 +57,17 @@ void endpoint_ref(struct endpoint *e)
 	atomic_fetch_add_explicit(&e->refcount, 1, memory_order_relaxed);
 }
 
+void endpoint_say_left(struct endpoint *e, uint64_t now_ms)
+{
+	uint64_t gone_ms = now_ms - e->leaving.from_ms;
+
+	if (e->leaving.cause == REASON_NONE || e->leaving.is_empty)
+		return;
+	e->leaving.is_empty = true;
+	log_info("cluster %s: endpoint %s: its last connection has gone, after %llu.%03llu s", e->cluster->name, e->name,
+		 (unsigned long long)gone_ms / 1000, (unsigned long long)gone_ms % 1000);
+}
+
 /* Under the lock, so that nobody finds it by name while it goes.  The stack of the fallen must not hold it either. */
 static bool endpoint_unref_last(struct endpoint *e)
 {
@@ -63,6 +78,7 @@ static bool endpoint_unref_last(struct endpoint *e)
 	is_last = atomic_fetch_sub_explicit(&e->refcount, 1, memory_order_acq_rel) == 1;
 	if (is_last) {
 		cluster_hear_fallen(c);
+		endpoint_say_left(e, clock_now_ms());
 		assert(list_is_empty(&e->members));
 		hash_map_remove(&c->endpoints, e->name, strlen(e->name));
 	}

@@ -8,12 +8,56 @@
 
 #include "base/addr.h"
 #include "base/list.h"
+#include "base/reasons.h"
+#include "config/config.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct cluster;
+
+/* What was asked for it. */
+enum endpoint_mode {
+	ENDPOINT_READY,
+	ENDPOINT_DRAINING, /* nothing new; what it has is closed once drain.timeout is over */
+	ENDPOINT_DISABLED, /* nothing new; what it has is left alone */
+};
+
+/* What active checks have found. */
+enum endpoint_health {
+	ENDPOINT_UNCHECKED, /* counts as well */
+	ENDPOINT_UP,
+	ENDPOINT_DOWN,
+};
+
+#define ENDPOINT_WHY_MAX   120
+#define ENDPOINT_FULL_SHARE 1000u
+
+/* How fit it is to be picked; changed under the cluster's lock, by cluster/fitness alone. */
+struct endpoint_fitness {
+	enum endpoint_mode mode;
+	enum endpoint_health health;
+	uint32_t ejections;	   /* in the recent past: the next one lasts so many times longer */
+	uint32_t share;		   /* of its weight, in thousandths: less than all in a slow start */
+	uint64_t slow_from_ms;	   /* 0: no slow start is under way */
+	uint64_t ejected_until_ms; /* 0: it is not ejected */
+	uint64_t readmitted_ms;	   /* when the last ejection ended */
+	uint64_t since_ns;	   /* wall clock: of the last change of mode, health or ejection */
+	char why[ENDPOINT_WHY_MAX]; /* of that change; "" at first */
+};
+
+/* What cluster/leaving knows of it; under the cluster's lock. */
+struct endpoint_leaving {
+	enum reason cause; /* NONE: it stays */
+	uint64_t from_ms;
+	bool is_unnamed;   /* by the configuration in force; also before the first */
+	bool is_empty;	   /* its last connection has gone, and that was said */
+	/* policies of the last configuration that named it */
+	uint64_t timeout_ms;
+	double rate_per_s, shed_rate_per_s;
+	enum on_unhealthy on_unhealthy;
+};
 
 struct endpoint {
 	struct cluster *cluster; /* a reference */
@@ -22,10 +66,17 @@ struct endpoint {
 	atomic_uint refcount;
 	atomic_uint active;  /* connections and requests that it serves just now; places that were picked */
 	atomic_ullong total; /* picks since it is known */
-	atomic_ullong failures; /* connects that failed, resets before a response */
+	atomic_ullong failures; /* see cluster/outlier */
+	atomic_uint streak;	/* failures since something went well */
+	atomic_uchar closing;	/* enum reason: see endpoint_closing() */
+	atomic_ushort close_code;
+	atomic_uint shed_total, shed_left, shed_of; /* see cluster/rebalance */
+	atomic_bool is_dying;	/* the last one was a WebSocket that died in its first second */
 
 	/* under the cluster's lock */
 	struct list members; /* what the views know it by: cluster_member.of_endpoint */
+	struct endpoint_fitness fitness;
+	struct endpoint_leaving leaving;
 	struct addr *addrs;  /* the resolver's answers in their order; NULL: not resolved */
 	uint32_t addrs_count;
 	uint32_t addrs_at; /* the one in use */

@@ -34,6 +34,19 @@ static void least_forget(struct cluster_tier *t)
 	t->prepared = NULL;
 }
 
+/* 31 bits behind the point: below 64 altogether, and equal loads of different weights are equal.  In a slow start the
+ * weight is but a share of itself. */
+static uint64_t load_of(const struct cluster_member *m)
+{
+	unsigned __int128 load = ((uint64_t)m->active + 1) << 31;
+
+	if (m->share < ENDPOINT_FULL_SHARE) {
+		load = load * ENDPOINT_FULL_SHARE / ((uint64_t)m->weight * m->share);
+		return load > UINT64_MAX ? UINT64_MAX : (uint64_t)load;
+	}
+	return (uint64_t)load / m->weight;
+}
+
 static void least_changed(struct cluster_tier *t, uint32_t place)
 {
 	const struct cluster_member *m = t->members[place];
@@ -44,8 +57,7 @@ static void least_changed(struct cluster_tier *t, uint32_t place)
 			tournament_leave(&l->loads, place);
 		return;
 	}
-	/* 31 bits behind the point: below 64 altogether, and equal loads of different weights are equal */
-	l->loads.ranks[place].first = (((uint64_t)m->active + 1) << 31) / m->weight;
+	l->loads.ranks[place].first = load_of(m);
 	tournament_enter(&l->loads, place);
 }
 

@@ -1,6 +1,7 @@
 /* The table of algorithms, and what they choose from.
  *
- * A tier is the members of a view that compete: those that are no backups, or the backups; weight 0 is in neither.  An
+ * A tier is the members of a view that compete: those of the proxy's zone, those of others, or the backups; weight 0 is
+ * in none.  An
  * algorithm hears of every change of a member and keeps its own order, so that a pick costs the logarithm of the members.
  * It sees only who is open: what was tried and what is full, the cluster has closed before it asks.
  * Called by: cluster/cluster, cluster/view.  Locks: all but prepare() and forget() run under the cluster's. */
@@ -16,8 +17,11 @@ struct algorithm;
 struct cluster_tier {
 	const struct algorithm *algorithm;
 	const struct cluster_config *config;
+	struct cluster_view *view;
 	struct cluster_member **members; /* in the file's order; cluster_member.place is the index */
 	uint32_t count;
+	uint32_t present_count;
+	uint32_t well_count;
 	uint32_t candidates_count;
 	uint32_t open_count;
 	uint64_t open_active; /* sum of `active` over the open ones */
@@ -31,7 +35,7 @@ struct algorithm {
 	 * still comes. */
 	bool (*prepare)(struct cluster_tier *t);
 	void (*forget)(struct cluster_tier *t); /* accepts what prepare() has left half built, NULL too */
-	/* A member has opened or closed, or its `active` is another. */
+	/* A member has opened or closed, or its `active` or its `share` is another. */
 	void (*changed)(struct cluster_tier *t, uint32_t place);
 	/* The place of an open member; at least one is.  The choice is counted afterwards, and changed() called.
 	 * Allocates nothing. */

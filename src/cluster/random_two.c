@@ -23,17 +23,24 @@ static void two_forget(struct cluster_tier *t)
 	t->prepared = NULL;
 }
 
+/* In thousandths: in a slow start it has but a share of its own. */
+static uint64_t weight_of(const struct cluster_member *m)
+{
+	return (uint64_t)m->weight * m->share;
+}
+
 static void two_changed(struct cluster_tier *t, uint32_t place)
 {
 	const struct cluster_member *m = t->members[place];
 
-	weight_tree_set(t->prepared, place, m->is_open ? m->weight : 0);
+	weight_tree_set(t->prepared, place, m->is_open ? weight_of(m) : 0);
 }
 
 /* (active + 1) / weight of each, without the division. */
 static bool is_lighter(const struct cluster_member *a, const struct cluster_member *b)
 {
-	return ((uint64_t)a->active + 1) * b->weight < ((uint64_t)b->active + 1) * a->weight;
+	return (unsigned __int128)(a->active + 1ull) * weight_of(b) <
+	       (unsigned __int128)(b->active + 1ull) * weight_of(a);
 }
 
 static uint32_t two_pick(struct cluster_tier *t, const struct pick *p)

@@ -4,19 +4,23 @@
  * other by equal steps, so that together they make an even comb as well.  Who has the earliest turn is picked, and its
  * next turn enters: the logarithm of the members, where the textbook's way touches all of them.  1, 1, 1 goes in the
  * file's order; 5, 1, 1 goes a b a a a c a.
- * A member that was closed goes on with its next turn from now: what it missed is not made up for. */
+ * A member that was closed goes on with its next turn from now: what it missed is not made up for.  One in a slow start
+ * lets turns pass. */
 #include "cluster/tournament.h"
 
 #include <stdlib.h>
 
 /* Times within a period are 63-bit fractions. */
 #define PERIOD ((uint64_t)1 << 63)
+/* So many turns in a row are let pass, when all are in their slow starts. */
+#define SKIPS_MAX 128u
 
 struct comb {
 	uint64_t stride; /* between two turns */
 	uint64_t phase;	 /* of the first */
 	uint32_t weight;
 	uint32_t turn; /* the next, 0 .. weight - 1 */
+	uint32_t saved; /* shares of turns that it let pass, in thousandths of one */
 };
 
 struct round {
@@ -119,14 +123,12 @@ static void round_changed(struct cluster_tier *t, uint32_t place)
 	}
 }
 
-static uint32_t round_pick(struct cluster_tier *t, const struct pick *p)
+static uint32_t turn_take(struct round *r)
 {
-	struct round *r = t->prepared;
 	uint32_t place = tournament_first(&r->turns);
 	struct comb *c = &r->combs[place];
 	struct rank *turn = &r->turns.ranks[place];
 
-	(void)p;
 	r->now = *turn;
 	if (++c->turn == c->weight) {
 		c->turn = 0;
@@ -134,6 +136,28 @@ static uint32_t round_pick(struct cluster_tier *t, const struct pick *p)
 	}
 	turn->second = c->phase + c->turn * c->stride;
 	tournament_enter(&r->turns, place);
+	return place;
+}
+
+static bool lets_pass(struct comb *c, const struct cluster_member *m)
+{
+	if (m->share >= ENDPOINT_FULL_SHARE)
+		return false;
+	c->saved += m->share;
+	if (c->saved < ENDPOINT_FULL_SHARE)
+		return true;
+	c->saved -= ENDPOINT_FULL_SHARE;
+	return false;
+}
+
+static uint32_t round_pick(struct cluster_tier *t, const struct pick *p)
+{
+	struct round *r = t->prepared;
+	uint32_t place = turn_take(r);
+
+	(void)p;
+	for (unsigned i = 0; i < SKIPS_MAX && lets_pass(&r->combs[place], t->members[place]); i++)
+		place = turn_take(r);
 	return place;
 }
 

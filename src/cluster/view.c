@@ -5,10 +5,13 @@
 #include "cluster/cluster.h"
 
 #include "base/log.h"
+#include "cluster/fitness.h"
 #include "cluster/inside.h"
 #include "cluster/resolve.h"
+#include "cluster/roster.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,12 +86,15 @@ static bool view_add_member(struct cluster_view *v, const struct endpoint_config
 
 	if (e == NULL)
 		return false;
+	fitness_arrive(e, v->config);
 	*m = (struct cluster_member){
 		.endpoint = e,
 		.config = config,
 		.weight = config->weight,
 		.max_connections = config->max_connections,
 		.is_backup = config->backup,
+		.is_remote = config->is_remote,
+		.share = ENDPOINT_FULL_SHARE,
 	};
 	list_init(&m->of_endpoint);
 	v->members_count++;
@@ -107,8 +113,13 @@ static void tier_free(struct cluster_tier *t)
 	free(t);
 }
 
+static enum cluster_tier_kind tier_of(const struct cluster_member *m)
+{
+	return m->is_backup ? TIER_BACKUP : m->is_remote ? TIER_REMOTE : TIER_LOCAL;
+}
+
 static struct cluster_tier *tier_new(struct cluster_view *v, const struct algorithm *algorithm,
-				     bool is_backup)
+				     enum cluster_tier_kind kind)
 {
 	struct cluster_tier *t = calloc(1, sizeof(*t));
 
@@ -116,11 +127,12 @@ static struct cluster_tier *tier_new(struct cluster_view *v, const struct algori
 		return NULL;
 	t->algorithm = algorithm;
 	t->config = v->config;
+	t->view = v;
 	t->members = calloc((size_t)v->members_count + 1, sizeof(struct cluster_member *));
 	for (uint32_t i = 0; t->members != NULL && i < v->members_count; i++) {
 		struct cluster_member *m = &v->members[i];
 
-		if (m->weight == 0 || m->is_backup != is_backup)
+		if (m->weight == 0 || tier_of(m) != kind)
 			continue;
 		m->tier = t;
 		m->place = t->count;
@@ -133,20 +145,37 @@ static struct cluster_tier *tier_new(struct cluster_view *v, const struct algori
 	return t;
 }
 
-/* From here on the members hear of their endpoints. */
+/* From here on the members hear of their endpoints, and this is the newest view: its policies hold. */
 static void view_link(struct cluster_view *v)
 {
 	pthread_mutex_lock(&v->cluster->lock);
 	cluster_hear_fallen(v->cluster);
+	list_append(&v->cluster->views, &v->of_cluster);
+	cluster_policies_changed(v->cluster);
 	for (uint32_t i = 0; i < v->members_count; i++) {
 		struct cluster_member *m = &v->members[i];
 
-		if (m->tier == NULL)
-			continue;
-		list_append(&m->endpoint->members, &m->of_endpoint);
-		cluster_hear_endpoint(m->endpoint);
+		if (m->tier != NULL)
+			list_append(&m->endpoint->members, &m->of_endpoint);
 	}
+	cluster_hear_view(v);
 	pthread_mutex_unlock(&v->cluster->lock);
+}
+
+static void tiers_free(struct cluster_tier *tiers[TIER_COUNT])
+{
+	for (unsigned i = 0; i < TIER_COUNT; i++)
+		tier_free(tiers[i]);
+}
+
+static bool tiers_make(struct cluster_view *v, const struct algorithm *algorithm, struct cluster_tier *out[TIER_COUNT])
+{
+	for (unsigned i = 0; i < TIER_COUNT; i++) {
+		out[i] = tier_new(v, algorithm, i);
+		if (out[i] == NULL)
+			return false;
+	}
+	return true;
 }
 
 struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config)
@@ -159,6 +188,7 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 	if (v == NULL)
 		return NULL;
 	v->config = config;
+	list_init(&v->of_cluster);
 	hash_map_init(&v->by_endpoint);
 	hash_map_init(&v->by_token);
 	hash_map_init(&v->by_id);
@@ -180,9 +210,7 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 	}
 	if (!view_set_affinity(v))
 		goto fail;
-	v->primary = tier_new(v, algorithm, false);
-	v->backup = v->primary == NULL ? NULL : tier_new(v, algorithm, true);
-	if (v->backup == NULL)
+	if (!tiers_make(v, algorithm, v->tiers))
 		goto fail;
 	view_link(v);
 	return v;
@@ -199,12 +227,13 @@ void cluster_view_free(struct cluster_view *v)
 		pthread_mutex_lock(&v->cluster->lock);
 		for (uint32_t i = 0; i < v->members_count; i++)
 			list_remove(&v->members[i].of_endpoint);
+		list_remove(&v->of_cluster);
+		cluster_policies_changed(v->cluster);
 		pthread_mutex_unlock(&v->cluster->lock);
 	}
 	for (uint32_t i = 0; i < v->members_count; i++)
 		endpoint_unref(v->members[i].endpoint);
-	tier_free(v->primary);
-	tier_free(v->backup);
+	tiers_free(v->tiers);
 	if (v->cluster != NULL)
 		cluster_unref(v->cluster);
 	hash_map_done(&v->by_endpoint);
@@ -213,4 +242,68 @@ void cluster_view_free(struct cluster_view *v)
 	endpoint_list_unref(v->discovered);
 	free(v->members);
 	free(v);
+}
+
+/* --- weights at run time --- */
+
+/* Who has got a weight hears of its endpoint, who has none does not. */
+static void member_relink(struct cluster_member *m)
+{
+	list_remove(&m->of_endpoint);
+	list_init(&m->of_endpoint);
+	if (m->tier != NULL)
+		list_append(&m->endpoint->members, &m->of_endpoint);
+}
+
+/* Under the lock: the tiers anew, by the members' weights.  false: out of memory, and all is as it was. */
+static bool view_retier(struct cluster_view *v, struct cluster_member *m, uint32_t weight)
+{
+	size_t size = v->members_count * sizeof(*v->members);
+	struct cluster_member *before = malloc(size);
+	struct cluster_tier *tiers[TIER_COUNT] = { NULL };
+
+	if (before == NULL)
+		return false;
+	memcpy(before, v->members, size);
+	for (uint32_t i = 0; i < v->members_count; i++) {
+		struct cluster_member *other = &v->members[i];
+
+		other->tier = NULL;
+		other->is_present = other->is_well = other->is_candidate = other->is_open = false;
+		other->active = 0;
+	}
+	m->weight = weight;
+	if (!tiers_make(v, algorithm_find(v->config->balance), tiers)) {
+		memcpy(v->members, before, size);
+		tiers_free(tiers);
+		free(before);
+		return false;
+	}
+	free(before);
+	tiers_free(v->tiers);
+	memcpy(v->tiers, tiers, sizeof(tiers));
+	for (uint32_t i = 0; i < v->members_count; i++)
+		member_relink(&v->members[i]);
+	cluster_hear_view(v);
+	return true;
+}
+
+int endpoint_set_weight(struct endpoint *e, uint32_t weight)
+{
+	struct cluster *c = e->cluster;
+	int err = 0;
+
+	pthread_mutex_lock(&c->lock);
+	cluster_hear_fallen(c);
+	list_for_each(node, &c->views) {
+		struct cluster_view *v = container_of(node, struct cluster_view, of_cluster);
+		struct cluster_member *m = hash_map_find(&v->by_endpoint, &e, sizeof(e));
+
+		if (m != NULL && m->weight != weight && !view_retier(v, m, weight))
+			err = -ENOMEM;
+	}
+	if (err == 0)
+		log_info("cluster %s: endpoint %s has weight %u until the next reload", c->name, e->name, weight);
+	pthread_mutex_unlock(&c->lock);
+	return err;
 }

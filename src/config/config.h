@@ -497,16 +497,25 @@ struct pool_config {
 	uint32_t max_idle; /* kept per endpoint and worker */
 };
 
+enum on_unhealthy { ON_UNHEALTHY_KEEP, ON_UNHEALTHY_DRAIN, ON_UNHEALTHY_CLOSE };
+
 struct health_config {
 	enum health_type type;
 	char *path;
+	char *method;
+	char *host; /* NULL: the endpoint's */
+	struct string_pair *headers;
+	size_t headers_count;
 	uint32_t *expect_status;
 	size_t expect_status_count;
 	struct pattern expect_body; /* text "": any */
 	uint64_t interval_ms;
+	uint64_t fast_interval_ms;
+	double jitter_percent;
 	uint64_t timeout_ms;
 	uint32_t healthy;
 	uint32_t unhealthy;
+	enum on_unhealthy on_unhealthy;
 	uint32_t port; /* 0: the endpoint's */
 };
 
@@ -533,6 +542,7 @@ struct endpoint_config {
 	uint32_t max_connections;
 	bool backup;
 	char *zone;
+	bool is_remote;		  /* `zone` is another than the proxy's */
 	char *host;		  /* of address, without brackets; the path of a UNIX socket */
 	uint16_t port;		  /* of address; 0 for UNIX */
 	struct addr addr_literal; /* len 0: `host` is a name, resolved by cluster/ */
@@ -572,6 +582,7 @@ struct cluster_config {
 	struct pool_config pool;
 	struct health_config *health; /* NULL: no active checks */
 	struct outlier_config outlier;
+	double panic_threshold_percent;
 	uint64_t slow_start_ms;
 	struct drain_config drain;
 	struct rebalance_config rebalance;
@@ -587,6 +598,7 @@ struct cluster_config {
 
 struct config {
 	uint32_t workers; /* 0: as many as there are cores for this process */
+	char *zone;	  /* NULL: none is nearer than another */
 	char *user;
 	char *pid_file;
 	struct log_config log;

@@ -127,22 +127,45 @@ static const struct key pool_keys[] = {
 	{ 0 },
 };
 
+static const struct key_word on_unhealthy_words[] = {
+	{ "keep", ON_UNHEALTHY_KEEP, false },
+	{ "drain", ON_UNHEALTHY_DRAIN, false },
+	{ "close", ON_UNHEALTHY_CLOSE, false },
+	{ 0 },
+};
+
+static const struct key health_header_keys[] = {
+	STRING(string_pair, value, .doc = "Sent with each check."),
+	{ 0 },
+};
+
 static const struct key health_keys[] = {
 	ENUM(health_config, type, health_type, health_types, .def = "tcp",
 	     .doc = "A connect, a request, or a whole WebSocket handshake with a ping."),
 	TEXT(health_config, path, type_url_path, .def = "/", .doc = "What is asked for."),
+	TEXT(health_config, method, type_token, .def = "GET", .doc = "How, with type http."),
+	STRING(health_config, host, .doc = "The Host of a check. Absent: the endpoint's host and port."),
+	MAP(health_config, headers, string_pair, type_edited_header, health_header_keys, .item_word = "header",
+	    .doc = "More headers of a check, each NAME: VALUE."),
 	LIST(health_config, expect_status, uint32_t, type_uint, .def = "200", .min = "100", .max = "599",
 	     .flags = KEY_NOT_ZERO, .doc = "Statuses that are healthy, with type http."),
 	VALUE(health_config, expect_body, struct pattern, type_value_pattern, .def = "",
 	      .doc = "What the body must be, or \"~ REGEX\"."),
 	DURATION(health_config, interval, .def = "5s", .min = "100ms", .max = "1d", .flags = KEY_NOT_ZERO,
 		 .doc = "Between two checks of one endpoint."),
+	DURATION(health_config, fast_interval, .def = "1s", .min = "100ms", .max = "1d", .flags = KEY_NOT_ZERO,
+		 .doc = "The same while its state is about to change, where that is shorter."),
+	PERCENT(health_config, jitter, .def = "10%", .max = "50%",
+		.doc = "Intervals vary at random by as much, so that checks do not march in step."),
 	DURATION(health_config, timeout, .def = "2s", .min = "10ms", .max = "1h", .flags = KEY_NOT_ZERO,
 		 .doc = "For one check."),
 	UINT(health_config, healthy, .def = "2", .min = "1", .max = "1000", .flags = KEY_NOT_ZERO,
-	     .doc = "Good checks in a row that make it healthy."),
+	     .doc = "Good checks in a row that make an unhealthy one healthy; the first check of all counts at once."),
 	UINT(health_config, unhealthy, .def = "3", .min = "1", .max = "1000", .flags = KEY_NOT_ZERO,
 	     .doc = "Bad checks in a row that make it unhealthy."),
+	ENUM(health_config, on_unhealthy, on_unhealthy, on_unhealthy_words, .def = "keep",
+	     .doc = "What becomes of an unhealthy endpoint's WebSockets: kept, closed as when it is drained, or closed "
+		    "at drain.rate without drain.timeout."),
 	UINT(health_config, port, .def = "0", .max = "65535",
 	     .doc = "Another port for checks; 0 is the endpoint's."),
 	{ 0 },
@@ -150,20 +173,23 @@ static const struct key health_keys[] = {
 
 static const struct key outlier_keys[] = {
 	UINT(outlier_config, consecutive_failures, .def = "5",
-	     .doc = "Failures in a row that put an endpoint aside; a normal Close is none. 0 is never."),
+	     .doc = "Failures in a row that put an endpoint aside: connects, connections that end before a response, "
+		    "5xx, handshakes answered wrongly, WebSockets that die in their first second; a normal Close is "
+		    "none. 0 is never."),
 	DURATION(outlier_config, eject_for, .def = "30s", .min = "1s", .max = "1d", .flags = KEY_NOT_ZERO,
-		 .doc = "For how long, the first time."),
+		 .doc = "For how long, the first time; each further time so much longer, up to ten times."),
 	PERCENT(outlier_config, max_ejected, .def = "50%", .max = "100%",
-		.doc = "Never more of the cluster than this."),
+		.doc = "Never more of the endpoints than this."),
 	{ 0 },
 };
 
 static const struct key drain_keys[] = {
 	DURATION(drain_config, timeout, .def = "5m",
-		 .doc = "How long WebSockets of a leaving endpoint are left alone."),
+		 .doc = "How long the connections of a leaving endpoint are left alone; 0 is not at all."),
 	UINT(drain_config, close_code, .def = "1012", .min = "1000", .max = "4999", .flags = KEY_NOT_ZERO,
 	     .doc = "Then they are closed with this code,"),
-	RATE(drain_config, rate, .def = "100/s", .doc = "and not more than so many; 0 is all at once."),
+	RATE(drain_config, rate, .def = "100/s",
+	     .doc = "and not more than so many, over all endpoints of the cluster; 0 is all at once."),
 	{ 0 },
 };
 
@@ -182,8 +208,9 @@ static const struct key endpoint_keys[] = {
 	     .doc = "Its share is its weight by the sum of all; 0 gets nothing new."),
 	UINT(endpoint_config, max_connections, .def = "0", .doc = "Connections to it; 0 is no limit."),
 	SWITCH(endpoint_config, backup, .def = "false", .doc = "Only when no other endpoint can serve."),
-	STRING(endpoint_config, zone, .flags = KEY_LATER,
-	       .doc = "Where it is; the proxy prefers its own zone."),
+	STRING(endpoint_config, zone,
+	       .doc = "Where it is. One in another zone than the proxy's `zone` serves only where none in that zone "
+		      "can."),
 	{ 0 },
 };
 
@@ -233,15 +260,20 @@ const struct key cluster_keys[] = {
 	SECTION(cluster_config, retries, retries_config, retries_keys, .doc = "When an endpoint fails."),
 	SECTION(cluster_config, pool, pool_config, pool_keys,
 		.doc = "Connections that are kept for the next request."),
-	OPTIONAL(cluster_config, health, health_config, health_keys, .flags = KEY_LATER | KEY_CAN_BE_OFF,
-		 .doc = "Active checks. Absent: none."),
-	SECTION(cluster_config, outlier, outlier_config, outlier_keys, .flags = KEY_LATER,
+	OPTIONAL(cluster_config, health, health_config, health_keys, .flags = KEY_CAN_BE_OFF,
+		 .doc = "Active checks, made once a process. Absent: none."),
+	SECTION(cluster_config, outlier, outlier_config, outlier_keys,
 		.doc = "Endpoints that fail in practice are put aside."),
-	DURATION(cluster_config, slow_start, .def = "0", .max = "1d", .flags = KEY_LATER,
-		 .doc = "A new or recovered endpoint gets its full share after this time."),
-	SECTION(cluster_config, drain, drain_config, drain_keys, .flags = KEY_LATER,
-		.doc = "What becomes of WebSockets when their endpoint leaves."),
-	SECTION(cluster_config, rebalance, rebalance_config, rebalance_keys, .flags = KEY_LATER,
+	PERCENT(cluster_config, panic_threshold, .def = "25%", .max = "100%",
+		.doc = "Where fewer of the endpoints than this are neither unhealthy nor ejected, and no backup is, "
+		       "connections are spread over all of them: checks that fail everywhere are commonly wrong. 0 is "
+		       "never."),
+	DURATION(cluster_config, slow_start, .def = "0", .max = "1d",
+		 .doc = "A new or recovered endpoint gets its full share after this time, and less until then."),
+	SECTION(cluster_config, drain, drain_config, drain_keys,
+		.doc = "What becomes of WebSockets and tcp connections when their endpoint leaves: when a reload removes "
+		       "it, or when it is drained."),
+	SECTION(cluster_config, rebalance, rebalance_config, rebalance_keys,
 		.doc = "What becomes of WebSockets when endpoints come."),
 	UINT(cluster_config, max_connections, .def = "0",
 	     .doc = "Connections to all endpoints together; 0 is no limit."),

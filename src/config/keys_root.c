@@ -123,6 +123,9 @@ const struct key root_keys[] = {
 	       .doc = "Become this user once sockets and keys are open; only when started as root. Takes "
 		      "effect at start."),
 	STRING(config, pid_file, .doc = "A file that holds the process id while the process runs."),
+	STRING(config, zone,
+	       .doc = "Where the proxy is: endpoints of the same zone, and those without one, are preferred to "
+		      "those of others."),
 	SECTION(config, log, log_config, log_keys, .doc = "What is written where."),
 	OPTIONAL(config, admin, admin_config, admin_keys,
 		 .doc = "How the process is asked and commanded."),

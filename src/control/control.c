@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define RING_ENTRIES	 256u
+#define MONITOR_ENTRIES	 256u
 #define ROTATE_DEFAULT_S 43200u /* until a configuration with tickets comes */
 
 /* ---- configurations ---- */
@@ -159,6 +160,11 @@ static bool open_all(struct control *c, struct config_errors *errors)
 	for (unsigned i = 0; i < c->crew.count; i++)
 		shutdown_watch(&c->crew.members[i]);
 	discovery_init(&c->discovery, c);
+	err = monitor_init(&c->monitor, c->clusters, MONITOR_ENTRIES);
+	if (err < 0)
+		return add_failure(errors, "the monitor's ring (see RLIMIT_MEMLOCK and RLIMIT_NOFILE)", err);
+	c->monitor.tell = crew_heed_endpoints;
+	c->monitor.tell_user = &c->crew;
 	err = signals_init(&c->signals, c);
 	if (err < 0)
 		return add_failure(errors, "signalfd", err);
@@ -218,6 +224,8 @@ static int start_work(struct control *c)
 	admin_start(&c->admin);
 	notify_start(&c->notify, &c->ring);
 	err = crew_start(&c->crew);
+	if (err == 0)
+		err = monitor_start(&c->monitor);
 	if (err < 0) {
 		log_error("the workers could not be started: %s", strerror(-err));
 		return err;
@@ -260,6 +268,7 @@ void control_done(struct control *c)
 	notify_done(&c->notify);
 	sockets_done(&c->sockets);
 	reload_done(&c->reload);
+	monitor_done(&c->monitor); /* it writes to the workers' mail */
 	crew_done(&c->crew);
 	discovery_stop(&c->discovery);
 	if (c->has_ring)

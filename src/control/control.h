@@ -7,6 +7,7 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "cluster/monitor.h"
 #include "control/admin.h"
 #include "control/crew.h"
 #include "control/discovery.h"
@@ -46,6 +47,7 @@ struct control {
 	struct places places;
 	struct sockets sockets;
 	struct crew crew;
+	struct monitor monitor;
 	struct signals signals;
 	struct reload reload;
 	struct discovery discovery;

@@ -47,6 +47,14 @@ void errand_tell(struct errand *e, struct crew_member *m, void (*back)(struct cr
 	ring_post(&m->worker->ring, &m->control->ring, &e->mail);
 }
 
+void crew_heed_endpoints(struct ring *from, void *crew)
+{
+	struct crew *c = crew;
+
+	for (unsigned i = 0; i < c->count; i++)
+		worker_post_heed(&c->workers[i], from);
+}
+
 /* ---- threads ---- */
 
 static void *thread_main(void *user)

@@ -53,6 +53,10 @@ void crew_join(struct crew *crew);
 /* Frees all; accepts what is half made. */
 void crew_done(struct crew *crew);
 
+/* Endpoints have begun or ceased to close their connections: tells every worker.  `crew` is a struct crew; in the thread
+ * of `from`. */
+void crew_heed_endpoints(struct ring *from, void *crew);
+
 /* Sends one; it must not be under way. */
 void errand_send(struct errand *e, struct crew_member *m, void (*there)(struct crew_member *),
 		 void (*back)(struct crew_member *));

@@ -146,6 +146,33 @@ static void reload_succeeded(struct control *c, bool is_first)
 	waiters_done(&r->waiters, NULL);
 }
 
+static void snapshot_release(void *held)
+{
+	snapshot_unref(held);
+}
+
+/* The monitor goes by what the workers go by. */
+static void tell_monitor(struct control *c)
+{
+	struct snapshot *s = c->snapshot;
+	size_t count = s->config->clusters_count;
+	struct monitor_order *o = calloc(1, sizeof(*o));
+
+	if (o != NULL)
+		o->clusters = calloc(count + 1, sizeof(*o->clusters));
+	if (o == NULL || o->clusters == NULL) {
+		log_error("out of memory: endpoints are checked by the old configuration");
+		free(o);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		o->clusters[i] = (struct monitor_cluster){ s->clusters[i].view, s->clusters[i].tls };
+	o->clusters_count = count;
+	o->held = snapshot_ref(s);
+	o->release = snapshot_release;
+	monitor_apply(&c->monitor, &c->ring, o);
+}
+
 static void spread_over(struct control *c)
 {
 	struct snapshot *old = c->snapshot;
@@ -159,6 +186,7 @@ static void spread_over(struct control *c)
 	if (c->shutdown.state != SHUTDOWN_NOT)
 		return; /* which closes all sockets, when all workers have let go of them */
 	sockets_keep(&c->sockets, c->snapshot->config);
+	tell_monitor(c);
 	if (is_first)
 		log_info("holdfast " HF_VERSION " is ready: %u worker%s", c->crew.count,
 			 c->crew.count == 1 ? "" : "s");

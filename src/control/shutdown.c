@@ -124,6 +124,8 @@ void shutdown_worker_ended(struct control *c)
 		c->shutdown.has_failed = true;
 		shutdown_now(c);
 	}
-	if (c->shutdown.state == SHUTDOWN_STOPPING && c->crew.ended == c->crew.threads)
+	if (c->shutdown.state == SHUTDOWN_STOPPING && c->crew.ended == c->crew.threads && !c->ring.is_stopping) {
+		monitor_stop(&c->monitor, &c->ring);
 		ring_stop(&c->ring);
+	}
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/log.h"
+#include "cluster/outlier.h"
 #include "net/stream.h"
 #include "proxy/counters.h"
 
@@ -37,10 +38,8 @@ static void say_failed(const struct backend *b, enum reason why, const char *cau
 
 bool backend_retry(struct backend *b, enum reason why)
 {
-	if (b->endpoint != NULL) {
-		atomic_fetch_add(&b->endpoint->failures, 1);
+	if (b->endpoint != NULL)
 		remember_tried(b);
-	}
 	b->why = (uint8_t)why;
 	backend_drop(b, why);
 	if (b->attempts_left == 0)
@@ -83,6 +82,7 @@ static void on_closed(struct duplex *d, enum reason why)
 	stream_error_text(d, cause, sizeof(cause));
 	say_failed(b, why, cause);
 	b->d = NULL;
+	outlier_failed(b->endpoint, why);
 	if (why != REASON_BACKEND_TLS && endpoint_addr(b->endpoint, &at))
 		endpoint_addr_failed(b->endpoint, &at); /* its name may have others */
 	if (!(b->cluster->view->config->retries.on & RETRY_ON_CONNECT))

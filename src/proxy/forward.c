@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "cluster/outlier.h"
 #include "net/stream.h"
 #include "proxy/affinity.h"
 #include "proxy/backend.h"
@@ -68,11 +69,25 @@ static void forward_free(struct forward *f)
 	slab_free(&worker_of(f)->forward_slab, f);
 }
 
+/* What an endpoint is to blame for; not that it has closed a connection that was idle. */
+static bool is_its_fault(const struct forward *f, enum reason why)
+{
+	static const bool is_fault[REASON_COUNT] = {
+		[REASON_BACKEND_CLOSED] = true,	   [REASON_BACKEND_RESET] = true,
+		[REASON_BACKEND_TRUNCATED] = true, [REASON_BACKEND_BAD_RESPONSE] = true,
+		[REASON_BACKEND_UPGRADE] = true,   [REASON_TIMEOUT_RESPONSE] = true,
+	};
+
+	return f->backend.endpoint != NULL && is_fault[why] && (f->has_answered || !f->backend.is_reused);
+}
+
 /* The client gets a refusal, or sees that its response broke off. */
 static void forward_fail(struct forward *f, enum reason why)
 {
 	struct exchange *x = f->x;
 
+	if (is_its_fault(f, why))
+		outlier_failed(f->backend.endpoint, why);
 	backend_drop(&f->backend, why);
 	forward_free(f);
 	exchange_refuse(x, why);
@@ -130,8 +145,11 @@ static void backend_lost(struct forward *f, enum reason why)
 			backend_again(&f->backend); /* it was closed while it was idle */
 			return;
 		}
-		if ((config_of(f)->retries.on & RETRY_ON_RESET) && backend_retry(&f->backend, why))
-			return;
+		if (config_of(f)->retries.on & RETRY_ON_RESET) {
+			outlier_failed(f->backend.endpoint, why);
+			if (backend_retry(&f->backend, why))
+				return;
+		}
 	}
 	forward_fail(f, why);
 }
@@ -271,6 +289,7 @@ static bool retried_for_status(struct forward *f, const struct http_head *head)
 	    !http_method_is_idempotent(f->x->method))
 		return false;
 	request_hold(f);
+	outlier_failed_status(f->backend.endpoint, head->status);
 	return backend_retry(&f->backend, REASON_BACKEND_BAD_RESPONSE);
 }
 
@@ -284,6 +303,10 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	uint64_t length;
 	enum http1_body_kind kind = http1_response_body(head, x->method, &length);
 
+	if (head->status >= 500)
+		outlier_failed_status(f->backend.endpoint, head->status);
+	else
+		outlier_succeeded(f->backend.endpoint);
 	f->head_seen = true;
 	histogram_add_us(HISTOGRAM_RESPONSE, (clock_now_ns() - x->began_ns) / 1000);
 	f->keep_alive = head->keep_alive && kind != HTTP1_BODY_UNTIL_CLOSE && f->backend.preface_len == 0;
@@ -323,6 +346,7 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	cookie_add(f, &out, &field, &text);
 	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
+	outlier_upgraded(f->backend.endpoint);
 	parts.rsv_allowed = agreed.rsv_allowed;
 	parts.backend = backend_give(&f->backend, &parts.endpoint);
 	parts.client = x->client_ops->upgrade(x, &early);

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "cluster/leaving.h"
+#include "cluster/outlier.h"
 #include "net/passage.h"
 #include "net/stream.h"
 #include "proxy/access_log.h"
@@ -44,6 +46,7 @@ struct tcp_relay {
 	struct timer timer;
 	uint64_t began_ns;
 	uint64_t active_ms;
+	uint64_t close_at_ms; /* its endpoint leaves: the moment to close it; 0: none */
 	uint32_t connection; /* its place in worker.open */
 	uint8_t closed_by;
 	struct preface preface;
@@ -119,10 +122,14 @@ static uint64_t idle_limit_ms(const struct tcp_relay *r)
 
 static void timer_set(struct tcp_relay *r)
 {
-	uint64_t limit_ms = idle_limit_ms(r), idle_ms = worker_of(r)->ring.now_ms - r->active_ms;
+	uint64_t limit_ms = idle_limit_ms(r), now_ms = worker_of(r)->ring.now_ms, at_ms = UINT64_MAX;
 
 	if (limit_ms > 0)
-		ring_timer_arm(&worker_of(r)->ring, &r->timer, limit_ms > idle_ms ? limit_ms - idle_ms : 0);
+		at_ms = r->active_ms + limit_ms;
+	if (r->close_at_ms != 0 && r->close_at_ms < at_ms)
+		at_ms = r->close_at_ms;
+	if (at_ms != UINT64_MAX)
+		ring_timer_arm(&worker_of(r)->ring, &r->timer, at_ms > now_ms ? at_ms - now_ms : 0);
 	else
 		timer_cancel(&r->timer);
 }
@@ -137,7 +144,9 @@ static void on_timer(struct timer *t)
 		relay_end(r, REASON_TIMEOUT_HANDSHAKE, CLOSED_BY_PROXY);
 		return;
 	}
-	if (limit_ms > 0 && worker_of(r)->ring.now_ms - r->active_ms >= limit_ms)
+	if (r->close_at_ms != 0 && worker_of(r)->ring.now_ms >= r->close_at_ms && endpoint_closing(r->endpoint) != REASON_NONE)
+		relay_end(r, endpoint_closing(r->endpoint), CLOSED_BY_PROXY);
+	else if (limit_ms > 0 && worker_of(r)->ring.now_ms - r->active_ms >= limit_ms)
 		relay_end(r, is_half && limit_ms == HALF_CLOSED_MS ? REASON_TIMEOUT_HALF_CLOSED : REASON_TIMEOUT_IDLE,
 			  CLOSED_BY_PROXY);
 	else
@@ -255,12 +264,24 @@ static void on_closed(struct duplex *d, enum reason why)
 
 static const struct duplex_events events = { on_open, on_bytes, on_eof, on_room, on_closed };
 
+/* true: the deadline is another. */
+static bool relay_heed(struct tcp_relay *r)
+{
+	enum reason why = r->endpoint == NULL ? REASON_NONE : endpoint_closing(r->endpoint);
+
+	if ((why == REASON_NONE) == (r->close_at_ms == 0))
+		return false;
+	r->close_at_ms = why == REASON_NONE ? 0 : endpoint_close_at(r->endpoint, why, worker_of(r)->ring.now_ms);
+	return true;
+}
+
 static void on_ready(struct backend *b)
 {
 	struct tcp_relay *r = container_of(b, struct tcp_relay, backend);
 	struct slice early = slice_ref(held_slice(&r->early));
 
 	r->sides[BACKEND] = backend_give(b, &r->endpoint);
+	outlier_succeeded(r->endpoint);
 	counter_add(PROXY_TCP_CONNECTIONS, 1);
 	counter_add(PROXY_TCP_OPEN, 1);
 	held_done(&r->early);
@@ -272,6 +293,7 @@ static void on_ready(struct backend *b)
 	duplex_read(r->sides[CLIENT], true);
 	duplex_read(r->sides[BACKEND], true);
 	r->active_ms = worker_of(r)->ring.now_ms;
+	relay_heed(r);
 	timer_set(r);
 }
 
@@ -435,4 +457,14 @@ void tcp_relays_close(struct worker *w, enum reason why)
 {
 	list_for_each_safe(node, next, &w->tcp_relays)
 		relay_end(container_of(node, struct tcp_relay, link), why, CLOSED_BY_PROXY);
+}
+
+void tcp_relays_heed(struct worker *w)
+{
+	list_for_each(node, &w->tcp_relays) {
+		struct tcp_relay *r = container_of(node, struct tcp_relay, link);
+
+		if (relay_heed(r))
+			timer_set(r);
+	}
 }

@@ -36,6 +36,23 @@ static void on_guest_gone(struct ring *ring, uint64_t guest)
 	guard_gone(w->limits, guest_hold(guest), ring->now_ms * 1000000);
 }
 
+static void heed_arrived(struct mail *mail)
+{
+	struct worker *w = container_of(mail, struct worker, heed_mail);
+
+	atomic_store(&w->heed_posted, false); /* before the look: what changes from now on is another mail */
+	if (w->is_stopping)
+		return;
+	ws_relays_heed(w);
+	tcp_relays_heed(w);
+}
+
+void worker_post_heed(struct worker *w, struct ring *from)
+{
+	if (!atomic_exchange(&w->heed_posted, true))
+		ring_post(from, &w->ring, &w->heed_mail);
+}
+
 int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned all_count, struct places *places,
 		unsigned ring_entries)
 {
@@ -47,6 +64,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	w->all_count = all_count;
 	w->places = places;
 	connections_init(&w->open, index);
+	w->heed_mail.run = heed_arrived;
 	list_init(&w->listeners);
 	list_init(&w->arrivals);
 	list_init(&w->h1_servers);

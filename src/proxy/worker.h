@@ -35,6 +35,8 @@ struct worker {
 	struct places *places;
 	atomic_bool is_waiting; /* for a place */
 	struct mail place_mail;
+	struct mail heed_mail;
+	atomic_bool heed_posted;
 	struct view *view;	/* of the snapshot in force */
 	struct limit_table *limits; /* the process's */
 	struct list listeners;	/* struct listener */
@@ -68,6 +70,10 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
  * what it has. */
 void worker_run(struct worker *w);
 void worker_done(struct worker *w);
+
+/* From the thread of `from`, another ring: endpoints have begun or ceased to close their connections (cluster/leaving);
+ * the worker looks at all of its own. */
+void worker_post_heed(struct worker *w, struct ring *from);
 
 /* The following run in the worker's own thread: control posts mail that calls them.
  *

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cluster/outlier.h"
 #include "proxy/counters.h"
 #include "proxy/ws_inside.h"
 
@@ -33,6 +34,20 @@ void relay_log(struct ws_relay *r, const char *event)
 			     });
 }
 
+/* A WebSocket that its endpoint drops so soon has failed. */
+#define DEATH_NS 1000000000u
+
+/* An endpoint that goes without a Close right after the handshake is broken; one that says Close is not. */
+static void tell_outlier(const struct ws_relay *r)
+{
+	bool has_vanished = r->closed_by == CLOSED_BY_BACKEND && r->why != REASON_WS_CLOSED;
+
+	if (has_vanished && clock_now_ns() - r->began_ns < DEATH_NS)
+		outlier_died(r->endpoint);
+	else
+		outlier_succeeded(r->endpoint);
+}
+
 /* Both streams have been let go: logs, counts off, frees. */
 static void relay_free(struct ws_relay *r)
 {
@@ -42,6 +57,7 @@ static void relay_free(struct ws_relay *r)
 	relay_log(r, "close");
 	access_free(r->log);
 	counter_sub(PROXY_WEBSOCKETS_OPEN, 1);
+	tell_outlier(r);
 	proxy_count_close(r->close_code, r->closed_by);
 	if (r->why != REASON_NONE)
 		counter_add(COUNTERS_REASONS + r->why, 1);
@@ -196,7 +212,7 @@ bool relay_close_gently(struct ws_relay *r, enum reason why)
 	bool was_told = is_told(r);
 	char room[WS_CLOSE_REASON_MAX + 1];
 	const char *text = close_text(r, why, room, sizeof(room));
-	uint16_t code = own_close(r) != NULL && own_close(r)->code != 0 ? own_close(r)->code : reason_of(why)->close_code;
+	uint16_t code = own_close(r) != NULL && own_close(r)->code != 0 ? own_close(r)->code : leaving_code(r, why);
 
 	if (r->why == REASON_NONE)
 		r->close_at_ms = now;

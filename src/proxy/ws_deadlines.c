@@ -42,12 +42,12 @@ static uint64_t lifetime_due(const struct ws_relay *r)
 	return ring_of(r)->now_ms + (age < life ? life - age : 0);
 }
 
-/* What is over once it is due, and why; what is asked first wins. */
+/* What is over once it is due, and why; what is asked first wins.  NONE: the relay's close_why. */
 static const struct {
 	uint64_t (*due)(const struct ws_relay *);
 	enum reason why;
 } ends[] = {
-	{ close_due, REASON_SHUTDOWN },
+	{ close_due, REASON_NONE },
 	{ idle_due, REASON_TIMEOUT_WS_IDLE },
 	{ lifetime_due, REASON_WS_LIFETIME },
 	{ slow_due, REASON_WS_SLOW },
@@ -77,7 +77,7 @@ static enum reason end_due(const struct ws_relay *r)
 		return r->why;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (ends[i].due(r) <= ring_of(r)->now_ms)
-			return ends[i].why;
+			return ends[i].why != REASON_NONE ? ends[i].why : (enum reason)r->close_why;
 	return REASON_NONE;
 }
 

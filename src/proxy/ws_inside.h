@@ -6,6 +6,7 @@
  *   ws_deadlines  the one timer
  *   ws_heartbeat  pings, and whose pongs are whose
  *   ws_rates      how much a client may send
+ *   ws_leaving    endpoints that leave, or shed what they have too much
  *   ws_slow       a client that takes its messages too slowly
  *
  * Included by these rooms alone.  A function that returns bool says with false that the relay is gone. */
@@ -56,10 +57,11 @@ struct ws_relay {
 	struct timer timer;
 	uint64_t began_ns;
 	uint64_t message_ms;  /* when the last data message went by */
-	uint64_t close_at_ms; /* a drain's moment; 0: none */
+	uint64_t close_at_ms; /* the moment to close it, for close_why; 0: none */
 	uint16_t close_code;  /* that went by, or that we sent */
 	uint8_t why;	      /* enum reason; NONE: nothing is over */
 	uint8_t closed_by;
+	uint8_t close_why;    /* enum reason */
 	bool holds_view;
 	uint32_t connection; /* its place in worker.open */
 };
@@ -169,6 +171,14 @@ uint64_t slow_due(const struct ws_relay *r);
 /* Puts the policy's mark on the client's stream: at the start too. */
 void slow_rebind(struct ws_relay *r);
 void slow_done(struct ws_relay *r);
+
+/* ---- ws_leaving ---- */
+
+void close_plan(struct ws_relay *r, enum reason why, uint64_t at_ms);
+/* Its endpoint closes its connections, or has ceased to.  true: the deadline is another. */
+bool leaving_heed(struct ws_relay *r);
+/* The code of such a Close: the cluster's, where its endpoint wants to be rid of it; else the reason's. */
+uint16_t leaving_code(const struct ws_relay *r, enum reason why);
 
 /* ---- ws_close ---- */
 

@@ -210,7 +210,9 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	duplex_read(r->sides[CLIENT].d, true);
 	duplex_read(r->sides[BACKEND].d, true);
 	if (w->is_draining)
-		r->close_at_ms = w->ring.now_ms;
+		close_plan(r, REASON_SHUTDOWN, w->ring.now_ms);
+	else
+		leaving_heed(r);
 	if (r->holds_view)
 		relay_rebind(r, r->view);
 	relay_timer_set(r);
@@ -235,7 +237,7 @@ void ws_relays_drain(struct worker *w, uint64_t spread_ms)
 
 		if (r->why != REASON_NONE)
 			continue;
-		r->close_at_ms = w->ring.now_ms + 1 + (spread_ms > 0 ? random_fast() % spread_ms : 0);
+		close_plan(r, REASON_SHUTDOWN, w->ring.now_ms + 1 + (spread_ms > 0 ? random_fast() % spread_ms : 0));
 		relay_timer_set(r);
 	}
 }

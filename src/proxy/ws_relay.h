@@ -32,6 +32,8 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 void ws_relays_rebind(struct worker *w, struct view *old);
 /* A drain: each is closed with `why`'s code at a moment of its own within spread_ms. */
 void ws_relays_drain(struct worker *w, uint64_t spread_ms);
+/* Endpoints have begun or ceased to close their connections: each gets its moment, or loses it. */
+void ws_relays_heed(struct worker *w);
 /* All of a worker's are cut. */
 void ws_relays_close(struct worker *w, enum reason why);
 

@@ -183,7 +183,8 @@ def test_no_retry_where_it_is_off(holdfast, make_origin):
 
 
 def test_backup_serves_only_when_no_other_can(holdfast, three):
-    hf = holdfast([three[0], {"address": three[1], "backup": True}], workers=1)
+    hf = holdfast([three[0], {"address": three[1], "backup": True}], workers=1,
+                  cluster={"outlier": {"eject_for": "1s"}})
     assert shares(hf, 10) == {"a": 10}
     three[0].stop()
     assert shares(hf, 10) == {"b": 10}

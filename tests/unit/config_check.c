@@ -323,16 +323,16 @@ static const struct broken cases[] = {
 	  "t:2:59: learn lacks \"key\": it "
 		"must be given\nt:2:59: learn lacks \"match\": it must be given" },
 	{ IN_CLUSTER("health: {interval: 0}"),
-	  "t:2:41: warning: key \"health\" is not yet in effect\nt:2:60: interval: 0 is not "
+	  "t:2:60: interval: 0 is not "
 		"allowed here: at least 100ms" },
 	{ IN_CLUSTER("health: {expect_status: [99]}"),
-	  "t:2:41: warning: key \"health\" is not yet in effect\nt:2:66: expect_status: 99 is too "
+	  "t:2:66: expect_status: 99 is too "
 		"small: at least 100" },
 	{ IN_CLUSTER("health: {type: ws}"),
-	  "t:2:41: warning: key \"health\" is not yet in effect\nt:2:56: type: \"ws\" is not "
+	  "t:2:56: type: \"ws\" is not "
 		"allowed here (did you mean \"websocket\"?): write tcp, http or websocket" },
 	{ IN_CLUSTER("drain: {close_code: 999}"),
-	  "t:2:41: warning: key \"drain\" is not yet in effect\nt:2:61: close_code: 999 is too "
+	  "t:2:61: close_code: 999 is too "
 		"small: at least 1000" },
 	{ IN_CLUSTER("discover: {}"),
 	  "t:2:51: discover takes one of "

@@ -308,8 +308,7 @@ static void what_is_to_come_is_accepted_with_one_warning_each(void **state)
 			  "  endpoints: [\"a:1\"]\n",
 			  "t:7:5: warning: key \"fallback\" is not yet in effect\n"
 			  "t:10:12: warning: balance \"ip_hash\" is not yet in effect\n"
-			  "t:11:13: warning: protocol \"h2\" is not yet in effect\n"
-			  "t:12:3: warning: key \"health\" is not yet in effect\n"));
+			  "t:11:13: warning: protocol \"h2\" is not yet in effect\n"));
 	(void)state;
 }
 

@@ -143,7 +143,8 @@ class RawBackend:
         for task in list(self.tasks):
             task.cancel()
         for conn in self.conns:
-            conn.writer.transport.abort()
+            if conn.ended != "reset" and not conn.writer.is_closing():  # a TLS transport that is over cannot be aborted
+                conn.writer.transport.abort()
 
     def stop(self):
         """No listener and no connection any more; start() begins again on the same port."""
