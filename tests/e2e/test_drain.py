@@ -281,12 +281,11 @@ async def test_rolling_restart_of_a_cluster(holdfast, make_node):
         hf.reload(without(hf, node))
         await until(lambda: hf.log().count("its last connection has gone") == i + 1, "the endpoint to be empty")
         node.kill()
-        node.start()
-        hf.reload(whole)
-        await until(lambda: hf.log().count("the new configuration is in force") == 2 * i + 2, "the reload")
+        node.start()  # at another port
         whole["clusters"][0]["endpoints"][i] = node.address
+        before = hf.log().count("the new configuration is in force")
         hf.reload(whole)
-        await until(lambda: hf.log().count("the new configuration is in force") >= 2 * i + 2, "the reload")
+        await until(lambda: hf.log().count("the new configuration is in force") > before, "the reload")
     over.set()
     await asyncio.gather(*running)
     assert not refused, refused
