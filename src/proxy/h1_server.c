@@ -2,60 +2,11 @@
 
 #include "net/stream.h"
 #include "proxy/counters.h"
-#include "proxy/exchange.h"
-#include "proxy/held.h"
-#include "wire/http1_body.h"
-#include "wire/http1_parse.h"
-#include "wire/http1_write.h"
+#include "proxy/h1_inside.h"
 
 #include <assert.h>
 
-/* A request body that nobody wants is read up to this, so that the connection can be kept. */
-#define DISCARD_MAX 65536u
-
-enum h1_state {
-	H1_IDLE, /* no byte of the next request yet */
-	H1_HEAD, /* some of it */
-	H1_BODY,
-	H1_WAIT, /* the request is over, the response is not */
-	H1_GONE, /* freed as soon as nobody above on the stack uses it */
-};
-
-struct h1_server {
-	struct list link; /* of worker.h1_servers */
-	struct listener *listener;
-	struct duplex *client;
-	struct exchange *x; /* NULL: between requests */
-	struct timer timer;
-	struct held held; /* what came and has to wait */
-	struct http1_scan scan;
-	struct http1_body body;
-	struct addr peer;
-	uint64_t body_len;	/* payload of the request so far */
-	uint64_t active_ms;	/* when the last byte of a body came */
-	uint32_t connection;	/* its place in worker.open; CONNECTION_NONE once an upgrade has taken it along */
-	uint32_t queued_seen;	/* of the client's queue, when the timer looked last */
-	uint8_t state;
-	const char *tls_version; /* "" for plain; static */
-	bool is_running : 1;	 /* h1_run() is on the stack */
-	bool is_first : 1;	 /* no request was read yet */
-	bool keep_alive : 1;
-	bool takes_body : 1; /* the handler does */
-	bool expects_continue : 1; /* the body may never come */
-	bool is_discarding : 1;
-	bool has_eof : 1;
-	bool is_chunked : 1; /* the response */
-	bool has_progress : 1; /* the client took something since the timer looked */
-};
-
 const size_t h1_server_len = sizeof(struct h1_server);
-
-static const struct exchange_client client_ops;
-
-static struct worker *worker_of(const struct h1_server *c)
-{
-	return c->listener->worker;
-}
 
 /* ---- the end ---- */
 
@@ -68,20 +19,18 @@ static void h1_free(struct h1_server *c)
 	listener_client_gone(l);
 }
 
-/* The connection is somebody else's, or over.  The listener's client goes along. */
-static void h1_detach(struct h1_server *c)
+void h1_detach(struct h1_server *c)
 {
 	c->state = H1_GONE;
 	c->client = NULL;
-	connections_remove(&worker_of(c)->open, c->connection);
+	connections_remove(&h1_worker(c)->open, c->connection);
 	list_remove(&c->link);
 	timer_cancel(&c->timer);
 	held_done(&c->held);
 	http1_body_done(&c->body);
 }
 
-/* Ends it from our side: `why` NONE lets what is queued leave, and waits for the client's end. */
-static void h1_close(struct h1_server *c, enum reason why)
+void h1_close(struct h1_server *c, enum reason why)
 {
 	struct exchange *x = c->x;
 
@@ -106,34 +55,26 @@ static void h1_close(struct h1_server *c, enum reason why)
 
 /* ---- deadlines ---- */
 
-static void arm(struct h1_server *c, uint64_t timeout_ms)
-{
-	if (timeout_ms > 0)
-		ring_timer_arm(&worker_of(c)->ring, &c->timer, timeout_ms);
-	else
-		timer_cancel(&c->timer);
-}
-
 static void enter(struct h1_server *c, enum h1_state state)
 {
 	const struct listener_timeouts *t = &c->listener->config->timeouts;
 
 	c->state = (uint8_t)state;
 	c->has_progress = true;
-	c->active_ms = worker_of(c)->ring.now_ms;
+	c->active_ms = h1_worker(c)->ring.now_ms;
 	switch (state) {
 	case H1_IDLE:
-		arm(c, c->is_first ? t->header_ms : t->keep_alive_ms);
+		h1_arm(c, c->is_first ? t->header_ms : t->keep_alive_ms);
 		break;
 	case H1_HEAD:
-		arm(c, t->header_ms);
+		h1_arm(c, t->header_ms);
 		break;
 	default:
-		arm(c, t->body_ms);
+		h1_arm(c, t->body_ms);
 	}
 }
 
-static void h1_run(struct h1_server *c, struct slice in);
+void h1_run(struct h1_server *c, struct slice in);
 static void h1_refuse(struct h1_server *c, enum reason why);
 
 /* Nothing of the queue has gone since the timer looked last. */
@@ -151,7 +92,7 @@ static void on_timer(struct timer *timer)
 {
 	struct h1_server *c = container_of(timer, struct h1_server, timer);
 	uint64_t body_ms = c->listener->config->timeouts.body_ms;
-	uint64_t idle_ms = worker_of(c)->ring.now_ms - c->active_ms;
+	uint64_t idle_ms = h1_worker(c)->ring.now_ms - c->active_ms;
 
 	if (c->client == NULL) {
 		h1_close(c, REASON_NO_MEMORY);
@@ -168,13 +109,13 @@ static void on_timer(struct timer *timer)
 	} else {
 		bool waits = c->state == H1_BODY && idle_ms < body_ms;
 
-		arm(c, waits ? body_ms - idle_ms : body_ms);
+		h1_arm(c, waits ? body_ms - idle_ms : body_ms);
 	}
 }
 
 /* ---- reading ---- */
 
-static void reading_update(struct h1_server *c)
+void h1_reading_update(struct h1_server *c)
 {
 	bool on;
 
@@ -195,7 +136,7 @@ static struct exchange_from from_of(const struct h1_server *c)
 
 static bool exchange_make(struct h1_server *c)
 {
-	c->x = exchange_new(worker_of(c), &client_ops, c);
+	c->x = exchange_new(h1_worker(c), &h1_reply, c);
 	if (c->x != NULL) {
 		c->x->connection = c->connection;
 		return true;
@@ -278,7 +219,7 @@ static void request_begin(struct h1_server *c, const struct http_head *head)
 /* Bytes used: the whole head, or 0 when more are needed or it was refused (all is then discarded by the state). */
 static uint32_t head_read(struct h1_server *c, struct slice in)
 {
-	struct worker *w = worker_of(c);
+	struct worker *w = h1_worker(c);
 	const struct http_limits *http = &c->listener->config->http;
 	struct http1_limits limits = {
 		.head_bytes = limit_u32(http->max_header_size_bytes),
@@ -333,7 +274,7 @@ static uint32_t body_read(struct h1_server *c, struct slice in)
 		h1_refuse(c, reason_of_error((int)-used));
 		return 0;
 	}
-	c->active_ms = worker_of(c)->ring.now_ms;
+	c->active_ms = h1_worker(c)->ring.now_ms;
 	x->bytes_in += (uint64_t)used;
 	c->body_len += data_len;
 	if (!body_fits(c, c->body_len)) {
@@ -457,7 +398,7 @@ static void on_passed(void *user, uint64_t len)
 	http1_body_skip(&c->body, len);
 	c->body_len += len;
 	c->x->bytes_in += len;
-	c->active_ms = worker_of(c)->ring.now_ms;
+	c->active_ms = h1_worker(c)->ring.now_ms;
 }
 
 static void on_passage_done(void *user)
@@ -485,7 +426,7 @@ static void body_pass(struct h1_server *c)
 		passage_start(c->client, to, http1_body_left_bytes(&c->body), &body_passage, c);
 }
 
-static void h1_run(struct h1_server *c, struct slice in)
+void h1_run(struct h1_server *c, struct slice in)
 {
 	if (c->is_running) {
 		if (in.len > 0 && !held_append(&c->held, in))
@@ -517,210 +458,8 @@ static void h1_run(struct h1_server *c, struct slice in)
 		return;
 	}
 	body_pass(c);
-	reading_update(c);
+	h1_reading_update(c);
 }
-
-/* ---- the client's half of the exchange ---- */
-
-/* Whether another request may follow on this connection. */
-static bool may_keep(const struct h1_server *c)
-{
-	const struct exchange *x = c->x;
-
-	if (!c->keep_alive || worker_of(c)->is_draining || c->listener->has_left || (c->has_eof && c->held.len == 0))
-		return false;
-	/* The rest of a body that nobody will read has to be discarded; one that is announced may never come. */
-	return x->request_over || (c->takes_body && x->handler != NULL) ||
-	       (!x->is_chunked && !c->expects_continue && http1_body_left_bytes(&c->body) <= DISCARD_MAX);
-}
-
-static void client_write(struct h1_server *c, struct slice out)
-{
-	c->x->bytes_out += out.len;
-	if (c->client != NULL)
-		duplex_write(c->client, out);
-	else
-		slice_unref(out);
-}
-
-/* Memory is out in the midst of a response: the client sees a reset; the rest follows by the timer, since who calls us
- * still uses the exchange. */
-static void client_fail(struct h1_server *c)
-{
-	if (c->client == NULL)
-		return;
-	duplex_close(c->client, REASON_NO_MEMORY);
-	c->client = NULL;
-	c->x->why = REASON_NO_MEMORY;
-	arm(c, 1);
-}
-
-/* Writes by `print` into the bump block, or, where it does not fit, into blocks of their own. */
-static struct slice head_print(struct h1_server *c, const struct response_head *h, const struct response_edits *e)
-{
-	struct ring *r = &worker_of(c)->ring;
-	size_t need = 1024 + (h->from != NULL && h->from->field_count > 0 ?
-				      (size_t)(h->from->fields_end - h->from->fields[0].name) :
-				      0);
-	uint8_t *at = need <= RING_BUMP_SIZE ? ring_bump(r, (uint32_t)need) : NULL;
-	long len = at != NULL ? head_response_write(at, ring_bump_room(r), h, e) : -1;
-
-	if (len >= 0)
-		return ring_bump_take(r, (uint32_t)len);
-	for (uint32_t cap = 32768; cap <= (1u << 22); cap *= 4) {
-		struct buf *b = buf_new(cap);
-
-		if (b == NULL)
-			break;
-		len = head_response_write(b->data, cap, h, e);
-		if (len >= 0)
-			return (struct slice){ b, b->data, (uint32_t)len };
-		buf_unref(b);
-	}
-	return SLICE_EMPTY;
-}
-
-static void client_head(struct exchange *x, struct response_head *h)
-{
-	struct h1_server *c = x->client;
-	struct response_edits edits = { x->route != NULL ? &x->route->response_headers : NULL,
-					(const char *const *)x->edit_values };
-	bool is_interim = h->status < 200 && h->status != 101;
-	struct slice out;
-
-	if (is_interim && x->version_minor == 0)
-		return;
-	h->version_minor = x->version_minor;
-	if (!is_interim) {
-		x->status = h->status;
-		x->response_begun = true;
-		if (h->framing == RESPONSE_UNTIL_CLOSE || h->framing == RESPONSE_CHUNKED)
-			h->framing = x->version_minor == 0 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
-		c->keep_alive = may_keep(c) && h->framing != RESPONSE_UNTIL_CLOSE;
-		c->is_chunked = h->framing == RESPONSE_CHUNKED && x->method != HTTP_METHOD_HEAD;
-		h->keep_alive = c->keep_alive;
-	}
-	out = head_print(c, h, &edits);
-	if (out.len > 0)
-		client_write(c, out);
-	else
-		client_fail(c);
-}
-
-static bool client_body(struct exchange *x, struct slice s)
-{
-	struct h1_server *c = x->client;
-	struct ring *r = &worker_of(c)->ring;
-	uint8_t *line;
-	long len;
-
-	if (s.len == 0 || c->state == H1_GONE) {
-		slice_unref(s);
-		return true;
-	}
-	if (!c->is_chunked) {
-		client_write(c, s);
-		return c->client == NULL || !duplex_is_full(c->client);
-	}
-	line = ring_bump(r, HTTP1_CHUNK_LINE_MAX);
-	len = line != NULL ? http1_write_chunk_line(line, HTTP1_CHUNK_LINE_MAX, s.len) : -1;
-	if (len < 0) {
-		slice_unref(s);
-		client_fail(c);
-		return true;
-	}
-	client_write(c, ring_bump_take(r, (uint32_t)len));
-	client_write(c, s);
-	client_write(c, slice_static("\r\n", 2));
-	return c->client == NULL || !duplex_is_full(c->client);
-}
-
-static bool client_pass(struct exchange *x, struct duplex *from, uint64_t len, const struct passage_events *e, void *user)
-{
-	struct h1_server *c = x->client;
-
-	return !c->is_chunked && c->client != NULL && passage_start(from, c->client, len, e, user);
-}
-
-static void last_chunk_write(struct h1_server *c, const struct http_field *trailers, uint32_t count)
-{
-	struct buf *b;
-	long len;
-
-	if (count == 0) {
-		client_write(c, slice_static("0\r\n\r\n", 5));
-		return;
-	}
-	b = buf_new(HTTP1_TRAILER_MAX + 64);
-	len = b != NULL ? http1_write_last_chunk(b->data, b->cap, trailers, count) : -1;
-	if (len < 0) {
-		buf_unref(b);
-		client_fail(c);
-		return;
-	}
-	client_write(c, (struct slice){ b, b->data, (uint32_t)len });
-}
-
-static void client_end(struct exchange *x, const struct http_field *trailers, uint32_t count)
-{
-	struct h1_server *c = x->client;
-
-	if (c->state == H1_GONE)
-		return;
-	if (c->is_chunked)
-		last_chunk_write(c, trailers, count);
-	x->response_over = true;
-	x->handler = NULL;
-	h1_run(c, SLICE_EMPTY);
-}
-
-static void client_abort(struct exchange *x, enum reason why)
-{
-	struct h1_server *c = x->client;
-
-	x->why = (uint8_t)why;
-	x->handler = NULL;
-	h1_close(c, why);
-}
-
-static void client_read(struct exchange *x, bool on)
-{
-	struct h1_server *c = x->client;
-	bool was_on = c->takes_body;
-
-	/* During a passage all that still comes up goes on at once, or it would come behind what the passage brings. */
-	if (c->state == H1_GONE || (c->client != NULL && passage_is_from(c->client)))
-		return;
-	c->takes_body = on;
-	c->active_ms = worker_of(c)->ring.now_ms;
-	if (on && !was_on && !c->is_running && (c->held.len > 0 || c->has_eof))
-		h1_run(c, SLICE_EMPTY);
-	else if (!c->is_running)
-		reading_update(c);
-}
-
-static struct duplex *client_upgrade(struct exchange *x, struct slice *early)
-{
-	struct h1_server *c = x->client;
-	struct duplex *d = c->client;
-
-	assert(!c->is_running);
-	*early = slice_ref(held_slice(&c->held));
-	c->connection = CONNECTION_NONE; /* the exchange's now */
-	h1_detach(c);
-	slab_free(&worker_of(c)->h1_slab, c); /* the listener's client goes with the stream */
-	return d;
-}
-
-static const struct exchange_client client_ops = {
-	.head = client_head,
-	.body = client_body,
-	.pass = client_pass,
-	.end = client_end,
-	.abort = client_abort,
-	.read = client_read,
-	.upgrade = client_upgrade,
-};
 
 /* ---- the client's events ---- */
 
