@@ -68,6 +68,8 @@ enum reason {
 	REASON_WS_BACKEND_DEAD,
 	REASON_WS_MESSAGE_RATE,
 	REASON_WS_BYTE_RATE,
+	REASON_WS_KEY_MESSAGE_RATE, /* of a route's key, over all its connections */
+	REASON_WS_KEY_BYTE_RATE,
 	REASON_WS_OPCODE, /* a kind of message that the route does not take */
 	REASON_WS_SLOW,	  /* the client takes its messages too slowly */
 	/* limits */

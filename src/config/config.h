@@ -277,6 +277,9 @@ struct header_edits {
 struct request_limits {
 	double request_rate_per_s;
 	uint32_t request_burst;
+	double message_rate_per_s;
+	uint32_t message_burst;
+	double byte_rate_per_s;
 	struct request_key key;
 };
 

@@ -48,8 +48,16 @@ static const struct key request_limits_keys[] = {
 	     .doc = "Requests for each `key`; above it 429. 0 is no limit."),
 	UINT(request_limits, request_burst, .def = "0",
 	     .doc = "How many may come at once before `request_rate` counts; 0 is one second's worth."),
+	RATE(request_limits, message_rate, .def = "0",
+	     .doc = "Messages of all WebSockets of each `key` together, control frames counted in; above it `websocket.over_rate`. "
+		    "0 is no limit."),
+	UINT(request_limits, message_burst, .def = "0",
+	     .doc = "How many may come at once before `message_rate` counts; 0 is one second's worth."),
+	BYTE_RATE(request_limits, byte_rate, .def = "0",
+		  .doc = "Bytes of frames of all WebSockets of each `key` together, a second's worth at once; 0 is no limit."),
 	VALUE(request_limits, key, struct request_key, type_request_key, .def = "ip",
-	      .doc = "What requests are counted by: ip, header:NAME, cookie:NAME, query:NAME or claim:NAME."),
+	      .doc = "What is counted by: ip, header:NAME, cookie:NAME, query:NAME or claim:NAME. A WebSocket keeps the key of its "
+		     "handshake; who shows none is counted by address."),
 	{ 0 },
 };
 

@@ -259,7 +259,6 @@ static bool parse_request_key(struct value_input *in, void *out)
 			  "ip, uri, header:NAME, cookie:NAME, query:NAME or claim:NAME", &kind, &k->name))
 		return false;
 	k->kind = (enum request_key_kind)kind;
-	in->is_later = k->kind == REQUEST_KEY_CLAIM; /* there are no tokens yet */
 	return true;
 }
 

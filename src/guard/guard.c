@@ -47,6 +47,8 @@ static bool route_make(struct guard_route *r, const struct listener_config *l, c
 	if (c->auth.jwt != NULL && r->jwt == NULL)
 		return false;
 	r->requests = bucket_rate_of(c->limits.request_rate_per_s, c->limits.request_burst);
+	r->messages.messages = meter_rate_of(c->limits.message_rate_per_s, c->limits.message_burst);
+	r->messages.bytes = meter_rate_of(c->limits.byte_rate_per_s, 0);
 	r->scope = scope_of("route", l->name, c->name);
 	return access_make(&r->access, (struct cidr_list){ c->access.allow, c->access.allow_count },
 			   (struct cidr_list){ c->access.deny, c->access.deny_count });
@@ -300,6 +302,11 @@ enum reason guard_route_rate(const struct guard *g, const struct guard_request *
 	if (route->requests.interval_ns == 0 || key_len == 0 || take(g, route->scope, &route->requests, key, key_len, now_ns, told))
 		return REASON_NONE;
 	return REASON_REQUEST_RATE;
+}
+
+struct limit_key guard_message_key(const struct guard *g, const struct guard_request *r, const void *key, size_t key_len)
+{
+	return limit_key_of(g->table, guard_route_of(g, r)->scope + 1, key, key_len); /* not that of its requests */
 }
 
 size_t guard_address_key(const struct guard *g, const struct guard_request *r, uint8_t out[17])

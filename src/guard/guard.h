@@ -34,6 +34,7 @@ struct guard_per_ip {
 struct guard_route {
 	struct guard_access access;
 	struct bucket_rate requests;
+	struct limit_meters messages; /* of WebSockets */
 	uint64_t scope;
 	struct jwt_rules *jwt; /* NULL: no token is asked for */
 };
@@ -107,6 +108,12 @@ enum reason guard_request_rate(const struct guard *g, const struct guard_request
 /* The route's own, by the bytes of its key; no bytes, no limit. */
 enum reason guard_route_rate(const struct guard *g, const struct guard_request *r, const void *key, size_t key_len,
 			     uint64_t now_ns, struct guard_rate *told);
+/* The key by which the messages of a WebSocket are counted, from such bytes; of use as long as the route's name is. */
+struct limit_key guard_message_key(const struct guard *g, const struct guard_request *r, const void *key, size_t key_len);
+static inline bool guard_counts_messages(const struct guard_route *r)
+{
+	return r->messages.messages.unit_ns > 0 || r->messages.bytes.unit_ns > 0;
+}
 /* The bytes by which an address is counted by a route; the length. */
 size_t guard_address_key(const struct guard *g, const struct guard_request *r, uint8_t out[17]);
 

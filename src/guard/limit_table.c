@@ -273,6 +273,54 @@ bool limit_take(struct limit_table *t, const struct limit_key *key, const struct
 	return is_good;
 }
 
+/* The same shard, another entry. */
+static struct limit_key key_of_bytes(const struct limit_key *key)
+{
+	return (struct limit_key){ key->high, ~key->low };
+}
+
+/* The wait that one meter asks for; 0 where it has no rate, or no entry. */
+static uint64_t meter_look(struct entry *e, const struct meter_rate *rate, uint64_t now_ns)
+{
+	uint64_t wait_ns = e != NULL ? meter_wait_ns(e->full_at_ns, rate, now_ns) : 0;
+
+	if (e != NULL)
+		e->was_refused = wait_ns > 0;
+	return wait_ns;
+}
+
+uint64_t limit_frame(struct limit_table *t, const struct limit_key *key, const struct limit_meters *m, uint64_t now_ns,
+		     bool begins, uint64_t bytes, enum limit_meter *which)
+{
+	const struct limit_key second = key_of_bytes(key);
+	struct shard *s = shard_lock(t, key);
+	struct entry *messages = NULL, *sizes = NULL;
+	uint64_t wait_ns = 0;
+
+	if (m->messages.unit_ns > 0)
+		messages = entry_of(t, s, key, now_ns);
+	if (messages != NULL)
+		messages->connections++; /* what makes room for the other must not be this one */
+	if (m->bytes.unit_ns > 0)
+		sizes = entry_of(t, s, &second, now_ns);
+	if (messages != NULL)
+		messages->connections--;
+	if (begins) {
+		*which = LIMIT_MESSAGES;
+		wait_ns = meter_look(messages, &m->messages, now_ns);
+		if (wait_ns == 0) {
+			*which = LIMIT_BYTES;
+			wait_ns = meter_look(sizes, &m->bytes, now_ns);
+		}
+	}
+	if (wait_ns == 0 && messages != NULL)
+		meter_charge(&messages->full_at_ns, &m->messages, now_ns, begins);
+	if (wait_ns == 0 && sizes != NULL)
+		meter_charge(&sizes->full_at_ns, &m->bytes, now_ns, bytes);
+	pthread_mutex_unlock(&s->lock);
+	return wait_ns;
+}
+
 uint32_t limit_table_used(struct limit_table *t)
 {
 	uint32_t used = 0;

@@ -12,6 +12,7 @@
 #define GUARD_LIMIT_TABLE_H
 
 #include "guard/bucket.h"
+#include "guard/meter.h"
 
 #include <stddef.h>
 
@@ -44,6 +45,17 @@ void limit_connection_gone(struct limit_table *t, uint32_t held, uint64_t now_ns
 /* A token.  false: there is none, for *wait_ns from now. */
 bool limit_take(struct limit_table *t, const struct limit_key *key, const struct bucket_rate *rate, uint64_t now_ns,
 		uint64_t *wait_ns);
+
+/* What is counted of messages: how many, and their bytes. */
+struct limit_meters {
+	struct meter_rate messages, bytes;
+};
+enum limit_meter { LIMIT_MESSAGES, LIMIT_BYTES };
+
+/* A frame of so many bytes; `begins`: a message, or a control frame.  0: it was charged.  Else the time until another may
+ * begin, nothing was charged, and *which says of what there is too much. */
+uint64_t limit_frame(struct limit_table *t, const struct limit_key *key, const struct limit_meters *m, uint64_t now_ns,
+		     bool begins, uint64_t bytes, enum limit_meter *which);
 
 /* Entries in use, over all shards: for tests and the metrics. */
 uint32_t limit_table_used(struct limit_table *t);

@@ -122,6 +122,22 @@ void connections_set_client(struct connections *t, uint32_t place, const char *t
 	c->port = 0;
 }
 
+bool connections_client(const struct connections *t, uint32_t place, struct addr *out)
+{
+	const struct connection *c = place != CONNECTION_NONE ? at(t, place) : NULL;
+
+	*out = (struct addr){ 0 };
+	if (c == NULL || (c->family != AF_INET && c->family != AF_INET6))
+		return false;
+	out->sa.sa_family = c->family;
+	if (c->family == AF_INET)
+		memcpy(&out->in.sin_addr, c->ip, 4);
+	else
+		memcpy(&out->in6.sin6_addr, c->ip, 16);
+	out->len = c->family == AF_INET ? sizeof(out->in) : sizeof(out->in6);
+	return true;
+}
+
 /* ---- for who asks ---- */
 
 struct connection *connections_next(const struct connections *t, uint32_t *cursor)

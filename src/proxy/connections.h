@@ -80,6 +80,8 @@ uint32_t connections_add(struct connections *t, const struct connection_face *fa
 			 uint64_t now_ms);
 /* Somebody else carries it.  CONNECTION_NONE is accepted here and below. */
 void connections_move(struct connections *t, uint32_t place, const struct connection_face *face, void *object);
+/* Whose it is, without a port; false: not known. */
+bool connections_client(const struct connections *t, uint32_t place, struct addr *out);
 void connections_remove(struct connections *t, uint32_t place);
 /* A trusted proxy has said whose connection it is: an IP address as text. */
 void connections_set_client(struct connections *t, uint32_t place, const char *text);

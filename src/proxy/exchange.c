@@ -315,23 +315,29 @@ static void refuse_rate(struct exchange *x, enum reason why, const struct guard_
 	exchange_refuse_with(x, why, 0, fields, ARRAY_LEN(fields));
 }
 
-/* The route's own rate. */
-static enum reason route_rate(const struct exchange *x, const struct request *r, const struct guard *g,
+/* The route's own rate; and the key by which a WebSocket's messages will be counted. */
+static enum reason route_rate(struct exchange *x, const struct request *r, const struct guard *g,
 			      const struct guard_request *q, uint64_t now_ns, struct guard_rate *told)
 {
+	const struct guard_route *route = guard_route_of(g, q);
 	const struct request_key *k = &x->route->limits.key;
 	char room[REQUEST_KEY_SCRATCH];
 	uint8_t bytes[17];
 	const char *key;
 	size_t len;
 
-	if (guard_route_of(g, q)->requests.interval_ns == 0)
+	x->has_message_key = x->is_upgrade && guard_counts_messages(route);
+	if (route->requests.interval_ns == 0 && !x->has_message_key)
 		return REASON_NONE;
 	/* Who shows no key is counted by address, or leaving it out would be the way around the limit. */
-	if (k->kind != REQUEST_KEY_IP && request_key_find(k, r, room, sizeof(room), &key, &len))
-		return guard_route_rate(g, q, key, len, now_ns, told);
-	len = guard_address_key(g, q, bytes);
-	return guard_route_rate(g, q, bytes, len, now_ns, told);
+	if (k->kind == REQUEST_KEY_IP || !request_key_find(k, r, room, sizeof(room), &key, &len)) {
+		key = (const char *)bytes;
+		len = guard_address_key(g, q, bytes);
+	}
+	x->has_message_key = x->has_message_key && len > 0;
+	if (x->has_message_key)
+		x->message_key = guard_message_key(g, q, key, len);
+	return guard_route_rate(g, q, key, len, now_ns, told);
 }
 
 /* Behind a trusted proxy each WebSocket is a connection of the client that the proxy names. */

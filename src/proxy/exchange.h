@@ -66,6 +66,7 @@ struct exchange {
 	void *handler_user; /* the handler's */
 	struct access_entry *log;
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
+	struct limit_key message_key; /* of a WebSocket; when has_message_key */
 	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
@@ -83,6 +84,7 @@ struct exchange {
 	bool response_over : 1;
 	bool prefers_json : 1;
 	bool is_logged : 1;
+	bool has_message_key : 1;
 };
 
 /* Who is asking, as far as the client's half knows it. */

@@ -354,6 +354,7 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 		x->guest = 0;
 	parts.log = x->log;
 	parts.began_ns = x->began_ns;
+	parts.message_key = x->has_message_key ? &x->message_key : NULL;
 	x->log = NULL;
 	ws_relay_start(&parts, early, rest);
 	slice_unref(early);

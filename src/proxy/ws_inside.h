@@ -14,7 +14,7 @@
 #define PROXY_WS_INSIDE_H
 
 #include "net/duplex.h"
-#include "proxy/ws_meter.h"
+#include "guard/guard.h"
 #include "proxy/ws_queue.h"
 #include "proxy/ws_relay.h"
 #include "wire/ws_sift.h"
@@ -77,11 +77,14 @@ struct ws_own_close {
 struct ws_care {
 	struct ws_stash stash[2]; /* a cut pong from a side */
 	uint64_t messages_ns, bytes_ns; /* meters of what the client sends */
+	const struct guard_route *shared; /* of the relay's view: its messages count in meters of a key; NULL: they do not */
+	struct limit_key key;		  /* when has_key */
 	uint64_t delayed_until_ms;	/* while it is_delayed */
 	struct slice rest;		/* of what it has sent: waits for its turn */
 	uint64_t slow_since_ms;		/* the client's stream has been full since then; 0: it is not */
 	uint64_t dropped[2];		/* messages from a side that were not passed on */
 	struct ws_queue queue;		/* towards the client; when has_queue */
+	bool has_key;
 	bool has_queue;
 	bool is_broken; /* something that waited was lost for lack of memory */
 	bool has_eof;	/* the client has ended behind `rest` */
@@ -140,6 +143,8 @@ void side_read(struct ws_relay *r, int side);
 
 /* ---- ws_rates ---- */
 
+/* The relay begins; `key` may be NULL. */
+void rates_begin(struct ws_relay *r, const struct limit_key *key);
 /* Each frame of the client's has to be judged. */
 bool rates_judge_frames(const struct ws_relay *r);
 enum ws_verdict rates_judge(struct ws_relay *r, const struct ws_frame *f);

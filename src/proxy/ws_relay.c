@@ -207,6 +207,7 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	duplex_use(r->sides[CLIENT].d, &events, r);
 	duplex_use(r->sides[BACKEND].d, &events, r);
 	slow_rebind(r);
+	rates_begin(r, parts->message_key);
 	duplex_read(r->sides[CLIENT].d, true);
 	duplex_read(r->sides[BACKEND].d, true);
 	if (w->is_draining)

@@ -23,6 +23,7 @@ struct ws_relay_parts {
 	uint64_t began_ns;
 	uint32_t connection; /* its place in worker.open, taken */
 	unsigned rsv_allowed;
+	const struct limit_key *message_key; /* copied; NULL: its messages are counted by address, where they are */
 };
 
 /* Takes over after the 101.  `from_client` and `from_backend` (borrowed) are bytes that came early. */

@@ -210,6 +210,67 @@ static void a_limit_is_exact_over_threads(void **state)
 	limit_table_free(shared.t);
 }
 
+/* Five messages of ten bytes are within both meters, whichever connection brings them; what is refused costs nothing. */
+static void messages_and_bytes_of_a_key(void **state)
+{
+	struct limit_table *t = limit_table_new(ROOMY);
+	const struct limit_meters by_count = { .messages = meter_rate_of(1, 5) };
+	const struct limit_meters by_bytes = { .bytes = meter_rate_of(50, 0) };
+	const struct limit_meters both = { meter_rate_of(1, 5), meter_rate_of(50, 0) };
+	const struct limit_meters *const cases[] = { &by_count, &by_bytes, &both };
+	const enum limit_meter refusers[] = { LIMIT_MESSAGES, LIMIT_BYTES, LIMIT_MESSAGES };
+
+	(void)state;
+	for (uint32_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct limit_key k = key_of(t, i), other = key_of(t, 100 + i);
+		enum limit_meter which = LIMIT_MESSAGES;
+		uint64_t wait = 0;
+
+		for (unsigned n = 0; n < 5; n++)
+			assert_int_equal(limit_frame(t, &k, cases[i], START, true, 10, &which), 0);
+		for (unsigned n = 0; n < 3; n++)
+			wait = limit_frame(t, &k, cases[i], START, true, 10, &which);
+		assert_true(wait > 0 && wait <= SECOND);
+		assert_int_equal(which, refusers[i]);
+		assert_int_equal(limit_frame(t, &other, cases[i], START, true, 10, &which), 0);
+		assert_int_equal(limit_frame(t, &k, cases[i], START + wait, true, 10, &which), 0);
+	}
+	limit_table_free(t);
+}
+
+/* A message longer than a second's bytes passes once, and is paid for; its further frames are never refused. */
+static void bytes_may_run_into_debt(void **state)
+{
+	struct limit_table *t = limit_table_new(ROOMY);
+	const struct limit_meters m = { .bytes = meter_rate_of(100, 0) };
+	struct limit_key k = key_of(t, 1);
+	enum limit_meter which;
+
+	(void)state;
+	assert_int_equal(limit_frame(t, &k, &m, START, true, 200, &which), 0);
+	assert_int_equal(limit_frame(t, &k, &m, START, false, 200, &which), 0);
+	assert_int_not_equal(limit_frame(t, &k, &m, START + 2 * SECOND, true, 1, &which), 0);
+	assert_int_equal(limit_frame(t, &k, &m, START + 4 * SECOND, true, 1, &which), 0);
+	limit_table_free(t);
+}
+
+/* One entry of a key never takes the other's place. */
+static void meters_of_a_full_table(void **state)
+{
+	struct limit_table *t = limit_table_new(64);
+	const struct limit_meters m = { meter_rate_of(1, 2), meter_rate_of(1000, 0) };
+	enum limit_meter which;
+
+	(void)state;
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct limit_key k = key_of(t, i);
+
+		limit_frame(t, &k, &m, START, true, 10, &which);
+	}
+	assert_true(limit_table_used(t) <= 64);
+	limit_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +280,9 @@ int main(void)
 		cmocka_unit_test(a_flood_of_addresses_pushes_out_nobody_who_is_held_or_refused),
 		cmocka_unit_test(a_table_full_of_held_ones_lets_new_ones_pass),
 		cmocka_unit_test(a_limit_is_exact_over_threads),
+		cmocka_unit_test(messages_and_bytes_of_a_key),
+		cmocka_unit_test(bytes_may_run_into_debt),
+		cmocka_unit_test(meters_of_a_full_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* proxy/ws_meter: token buckets as a moment in time. */
-#include "proxy/ws_meter.h"
+/* guard/meter: token buckets as a moment in time. */
+#include "guard/meter.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,44 +27,44 @@ static void what_is_there_at_once_and_when_the_next(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct ws_meter_rate rate = ws_meter_rate_of(cases[i].per_s, cases[i].burst);
+		struct meter_rate rate = meter_rate_of(cases[i].per_s, cases[i].burst);
 		uint64_t full = 0, now = 7 * S, wait;
 
 		for (uint32_t n = 0; n < cases[i].at_once; n++) {
-			if (ws_meter_wait_ns(full, &rate, now) != 0)
+			if (meter_wait_ns(full, &rate, now) != 0)
 				fail_msg("%s: only %u", cases[i].name, n);
-			ws_meter_charge(&full, &rate, now, 1);
+			meter_charge(&full, &rate, now, 1);
 		}
-		wait = ws_meter_wait_ns(full, &rate, now);
+		wait = meter_wait_ns(full, &rate, now);
 		if (wait + 2 < cases[i].next_ns || wait > cases[i].next_ns + 2)
 			fail_msg("%s: the next after %llu ns", cases[i].name, (unsigned long long)wait);
-		assert_int_equal(ws_meter_wait_ns(full, &rate, now + wait), 0);
+		assert_int_equal(meter_wait_ns(full, &rate, now + wait), 0);
 	}
 }
 
 static void a_rate_of_zero_is_none(void **state)
 {
-	struct ws_meter_rate rate = ws_meter_rate_of(0, 5);
+	struct meter_rate rate = meter_rate_of(0, 5);
 	uint64_t full = 0;
 
 	(void)state;
-	ws_meter_charge(&full, &rate, S, 1u << 30);
-	assert_int_equal(ws_meter_wait_ns(full, &rate, S), 0);
+	meter_charge(&full, &rate, S, 1u << 30);
+	assert_int_equal(meter_wait_ns(full, &rate, S), 0);
 }
 
 /* Whatever is asked for and whenever: never more than the burst and what has come in since. */
 static void debts_are_paid(void **state)
 {
-	struct ws_meter_rate rate = ws_meter_rate_of(1000, 0);
+	struct meter_rate rate = meter_rate_of(1000, 0);
 	uint64_t full = 0, now = S;
 
 	(void)state;
-	ws_meter_charge(&full, &rate, now, 5000); /* five seconds' worth, one of which was there */
-	assert_in_range(ws_meter_wait_ns(full, &rate, now), 4 * S, 4 * S + S / 500);
-	assert_int_equal(ws_meter_wait_ns(full, &rate, now + 4 * S + S / 500), 0);
-	ws_meter_charge(&full, &rate, now, UINT64_MAX); /* no overflow */
-	assert_true(ws_meter_wait_ns(full, &rate, now) > S);
-	assert_true(ws_meter_wait_ns(full, &rate, now + 3600 * S) > S);
+	meter_charge(&full, &rate, now, 5000); /* five seconds' worth, one of which was there */
+	assert_in_range(meter_wait_ns(full, &rate, now), 4 * S, 4 * S + S / 500);
+	assert_int_equal(meter_wait_ns(full, &rate, now + 4 * S + S / 500), 0);
+	meter_charge(&full, &rate, now, UINT64_MAX); /* no overflow */
+	assert_true(meter_wait_ns(full, &rate, now) > S);
+	assert_true(meter_wait_ns(full, &rate, now + 3600 * S) > S);
 }
 
 int main(void)

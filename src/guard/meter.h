@@ -2,21 +2,21 @@
  *
  * The generic cell rate algorithm: what is taken moves that moment on; there is something to take as long as it is no
  * further away than the burst.  Pure: time is an argument.
- * Called by: proxy/ws_rates. */
-#ifndef PROXY_WS_METER_H
-#define PROXY_WS_METER_H
+ * Called by: guard/limit_table; proxy/ws_rates, for meters of one connection. */
+#ifndef GUARD_METER_H
+#define GUARD_METER_H
 
 #include <stdint.h>
 
-struct ws_meter_rate {
+struct meter_rate {
 	double unit_ns;	   /* of one; 0: no limit */
 	uint64_t burst_ns; /* of a full bucket */
 };
 
 /* `burst` 0: one second's worth, and at least one. */
-static inline struct ws_meter_rate ws_meter_rate_of(double per_s, uint32_t burst)
+static inline struct meter_rate meter_rate_of(double per_s, uint32_t burst)
 {
-	struct ws_meter_rate rate = { 0, 0 };
+	struct meter_rate rate = { 0, 0 };
 
 	if (per_s <= 0)
 		return rate;
@@ -26,7 +26,7 @@ static inline struct ws_meter_rate ws_meter_rate_of(double per_s, uint32_t burst
 }
 
 /* Takes so many, whether they are there or not. */
-static inline void ws_meter_charge(uint64_t *full_ns, const struct ws_meter_rate *rate, uint64_t now_ns, uint64_t count)
+static inline void meter_charge(uint64_t *full_ns, const struct meter_rate *rate, uint64_t now_ns, uint64_t count)
 {
 	double cost = rate->unit_ns * (double)count;
 
@@ -36,7 +36,7 @@ static inline void ws_meter_charge(uint64_t *full_ns, const struct ws_meter_rate
 }
 
 /* How long until one more is there; 0: it is. */
-static inline uint64_t ws_meter_wait_ns(uint64_t full_ns, const struct ws_meter_rate *rate, uint64_t now_ns)
+static inline uint64_t meter_wait_ns(uint64_t full_ns, const struct meter_rate *rate, uint64_t now_ns)
 {
 	uint64_t debt = full_ns > now_ns ? full_ns - now_ns : 0;
 	uint64_t with_one = debt + (uint64_t)rate->unit_ns;
