@@ -462,14 +462,15 @@ static void sink_report(struct sink *s)
 	s->reported = dropped;
 }
 
-/* Dropped lines are told once there is room again. */
+/* Dropped lines are told once there is room again; those of the access log also while it is stuck: the process log is
+ * another one. */
 static void sink_report_in_time(struct sink *s, uint64_t now_ms)
 {
 	if (s == &sinks[LOG_SINK_PROCESS] && s->file.kind == LOG_FILE_NONE) {
 		s->reported = log_writer_dropped(LOG_SINK_PROCESS); /* there is nobody to tell */
 		return;
 	}
-	if (s->mode != SINK_EMPTY || now_ms < s->report_at_ms ||
+	if ((s->mode != SINK_EMPTY && (s != &sinks[LOG_SINK_ACCESS] || s->mode != SINK_BLOCKED)) || now_ms < s->report_at_ms ||
 	    log_writer_dropped((enum log_sink)(s - sinks)) == s->reported)
 		return;
 	sink_report(s);
@@ -484,7 +485,7 @@ static int sink_settle(struct sink *s, bool has_written, uint64_t now_ms)
 	if (s->mode == SINK_FAILED)
 		return s->retry_at_ms > now_ms ? (int)(s->retry_at_ms - now_ms) : 0;
 	if (s->mode == SINK_BLOCKED)
-		return -1;
+		return s == &sinks[LOG_SINK_ACCESS] ? REPORT_MS : -1;
 	if (has_written) {
 		atomic_store_explicit(&s->announced, WRITER_GATHERS, memory_order_relaxed);
 		return GATHER_MS;

@@ -51,7 +51,7 @@ static json_t *status_connections(const struct control *c, const struct worker_r
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t)sum->connections, "websocket",
 			 (json_int_t)sum->websockets, "tcp", (json_int_t)sum->tcp, "http",
 			 (json_int_t)(sum->connections - sum->websockets - sum->tcp), "max",
-			 (json_int_t)c->snapshot->config->limits.max_connections);
+			 (json_int_t)atomic_load(&c->places.max));
 }
 
 static json_t *status_totals(void)

@@ -34,8 +34,8 @@ static void info_done(struct admin_client *client, const struct gather *g)
 		 "CumReq: %llu\nConnRate: %.0f\nSessRate: %.0f\nTasks: %u\nStopping: %d\nIdle_pct: 100\nnode: holdfast\n\n",
 		 HF_VERSION, c->crew.count, (int)getpid(), (unsigned long long)up_s / 86400,
 		 (unsigned long long)up_s / 3600 % 24, (unsigned long long)up_s / 60 % 60, (unsigned long long)up_s % 60,
-		 (unsigned long long)up_s, c->snapshot->config->limits.max_connections,
-		 c->snapshot->config->limits.max_connections, sum.connections,
+		 (unsigned long long)up_s, atomic_load(&c->places.max),
+		 atomic_load(&c->places.max), sum.connections,
 		 (unsigned long long)(counter_sum(PROXY_WEBSOCKETS) + counter_sum(PROXY_TCP_CONNECTIONS)),
 		 (unsigned long long)counter_sum(PROXY_REQUESTS), admin_rate(client->admin, ADMIN_RATE_HANDSHAKES),
 		 admin_rate(client->admin, ADMIN_RATE_REQUESTS), sum.connections, c->shutdown.state != SHUTDOWN_NOT);

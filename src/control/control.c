@@ -7,8 +7,12 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_ENTRIES	 256u
@@ -92,6 +96,64 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	c->began_wall_ns = clock_wall_ns();
 }
 
+/* ---- the check alone ---- */
+
+/* 0, or why no file could be made beside `path`. */
+static int directory_fault(const char *path)
+{
+	char directory[PATH_MAX] = ".";
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+
+	if (slash != NULL)
+		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path > 0 ? slash - path : 1), path);
+	if (stat(directory, &st) < 0)
+		return errno;
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+	return access(directory, W_OK | X_OK) < 0 ? errno : 0;
+}
+
+/* 0, or why the log could not be opened; it is neither made nor written. */
+static int log_fault(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == ENOENT)
+		return directory_fault(path);
+	return errno == ENXIO ? 0 : errno; /* a pipe whose reader is still to come */
+}
+
+static void check_path(const struct config *config, const char *key, const char *path, int fault, struct config_errors *errors)
+{
+	if (fault != 0)
+		config_errors_add(errors, config->file, 0, 0, false, "%s: %s: %s", key, path, strerror(fault));
+}
+
+/* What the start would open, and a check must leave alone. */
+static bool check_paths(const struct config *config, struct config_errors *errors)
+{
+	size_t before = errors->errors_count;
+
+	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
+		check_path(config, "log.access.path", config->log.access->path, log_fault(config->log.access->path), errors);
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		for (size_t j = 0; j < config->listeners[i].bind_count; j++) {
+			const struct addr *a = &config->listeners[i].bind[j];
+
+			if (a->sa.sa_family == AF_UNIX && a->un.sun_path[0] != '\0')
+				check_path(config, "listeners.bind", a->un.sun_path, directory_fault(a->un.sun_path), errors);
+		}
+	}
+	if (config->admin != NULL && config->admin->socket != NULL)
+		check_path(config, "admin.socket", config->admin->socket, directory_fault(config->admin->socket), errors);
+	return errors->errors_count == before;
+}
+
 bool control_check(const struct control_options *options, struct config_errors *errors)
 {
 	struct control *c = malloc(sizeof(*c));
@@ -100,7 +162,7 @@ bool control_check(const struct control_options *options, struct config_errors *
 	if (c == NULL)
 		return add_failure(errors, "the check", ENOMEM);
 	start_from_nothing(c, options);
-	is_good = load_first(c, errors);
+	is_good = load_first(c, errors) && check_paths(c->snapshot->config, errors);
 	control_done(c);
 	free(c);
 	return is_good;
@@ -141,11 +203,15 @@ static bool open_all(struct control *c, struct config_errors *errors)
 {
 	const struct config *config = c->snapshot->config;
 	unsigned count = config->workers != 0 ? config->workers : process_cores();
+	bool is_good;
 	int err;
 
 	sockets_init(&c->sockets, count);
-	if (!open_access_log(config, errors) || !sockets_probe(&c->sockets, config, errors) ||
-	    !admin_prepare(&c->admin, config, errors))
+	/* each is tried, so that one run finds all that is wrong */
+	is_good = open_access_log(config, errors);
+	is_good = sockets_probe(&c->sockets, config, errors) && is_good;
+	is_good = admin_prepare(&c->admin, config, errors) && is_good;
+	if (!is_good)
 		return false;
 	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
 	if (!write_pid(c, config->pid_file, errors) || !sockets_open(&c->sockets, config, errors))
@@ -187,6 +253,8 @@ static bool settle(struct control *c, struct config_errors *errors)
 	c->has_log = true;
 	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
 		process_give(config->log.access->path, config->user);
+	c->start.connections_held = process_connections_max();
+	reload_set_globals(c, config);
 	return process_become(config->user, errors);
 }
 
@@ -231,6 +299,9 @@ static int start_work(struct control *c)
 		return err;
 	}
 	log_sockets(first->config);
+	if (atomic_load(&c->places.max) != first->config->limits.max_connections)
+		log_info("up to %u connections at once, since each takes two of the descriptors that RLIMIT_NOFILE allows (ulimit -n, "
+			 "LimitNOFILE=)", atomic_load(&c->places.max));
 	err = reload_spread(c, snapshot_ref(first));
 	if (err < 0)
 		log_error("start: out of memory");

@@ -32,6 +32,7 @@ struct control_start {
 	char *user;
 	char *pid_file; /* NULL as well while it is not written */
 	uint64_t rotate_s;
+	unsigned connections_held; /* so many find descriptors; 0: not known yet */
 	uint32_t table_entries;
 };
 

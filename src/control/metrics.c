@@ -412,8 +412,8 @@ static void write_process(struct str *s, const struct control *c)
 		one(s, "process_max_fds", "gauge", "The limit of open file descriptors.", files.rlim_cur);
 	one(s, "log_lines_dropped_total", "counter", "Log lines that found their queue full.", log_dropped());
 	one(s, "workers", "gauge", "Worker threads.", c->crew.count);
-	one(s, "connections_max", "gauge", "limits.max_connections; 0 is no limit.",
-	    c->snapshot->config->limits.max_connections);
+	one(s, "connections_max", "gauge", "limits.max_connections, or fewer where descriptors are.",
+	    atomic_load(&c->places.max));
 	one(s, "ready", "gauge", "1 while /ready says so.",
 	    c->shutdown.state == SHUTDOWN_NOT && !c->admin.is_away);
 	family(s, "build_info", "gauge", "The version.");

@@ -29,6 +29,23 @@ void process_raise_files(void)
 		log_warn("the limit of open files cannot be raised: %s", strerror(errno));
 }
 
+/* Descriptors that are neither clients' nor endpoints': checks, logs, the admin socket's clients, pipes of passages. */
+#define FILES_KEPT 64u /* or an eighth, where the limit is low */
+
+unsigned process_connections_max(void)
+{
+	struct rlimit limit;
+	int next = dup(STDERR_FILENO); /* the lowest that is free: so many are in use already, for good */
+	uint64_t kept = next >= 0 ? (unsigned)next : 0;
+
+	if (next >= 0)
+		close(next);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur / 2 > UINT32_MAX)
+		return UINT32_MAX;
+	kept += limit.rlim_cur / 8 < FILES_KEPT ? limit.rlim_cur / 8 : FILES_KEPT;
+	return limit.rlim_cur > kept + 2 ? (unsigned)((limit.rlim_cur - kept) / 2) : 1;
+}
+
 void process_no_new_privileges(void)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -10,6 +10,9 @@
  * that it was armed under. */
 void process_raise_files(void);
 
+/* How many clients the limit of open files holds with an endpoint's connection for each, what is open now left aside. */
+unsigned process_connections_max(void);
+
 /* No exec gives this process more rights than it has. */
 void process_no_new_privileges(void);
 

@@ -26,6 +26,16 @@ void reload_log_errors(const struct config_errors *errors)
 
 /* ---- what concerns the whole process ---- */
 
+/* What is configured, as far as descriptors go: who was accepted is to be served. */
+static unsigned places_max(const struct control *c, const struct config *config)
+{
+	unsigned wanted = config->limits.max_connections, held = c->start.connections_held;
+
+	if (held == 0) /* not known yet */
+		return wanted;
+	return wanted == 0 || wanted > held ? held : wanted;
+}
+
 void reload_set_globals(struct control *c, const struct config *config)
 {
 	static const enum log_level levels[] = {
@@ -37,7 +47,7 @@ void reload_set_globals(struct control *c, const struct config *config)
 
 	log_set_level(levels[config->log.level]);
 	log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-	atomic_store(&c->places.max, config->limits.max_connections);
+	atomic_store(&c->places.max, places_max(c, config));
 }
 
 static const char *access_path(const struct config *config)

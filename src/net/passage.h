@@ -2,7 +2,7 @@
  *
  * While a passage lasts nobody reads the one stream and nobody writes to the other; all else of both goes on as usual.  A
  * passage moves a bounded number of bytes a turn.  When either stream ends, the passage goes with it and says nothing; the
- * stream's own user hears of it.
+ * stream's own user hears of it.  SIGPIPE has to be ignored: splice(2) has no flag against it.
  * Called by: proxy/ (long bodies, tcp relays). */
 #ifndef NET_PASSAGE_H
 #define NET_PASSAGE_H

@@ -613,6 +613,7 @@ struct duplex *stream_connect(struct ring *r, const struct stream_target *t)
 	struct stream *s;
 	struct sockaddr *to;
 
+	errno = fd < 0 ? -fd : ENOMEM;
 	if (fd < 0)
 		return NULL;
 	s = stream_new(r, fd);

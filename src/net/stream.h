@@ -31,7 +31,8 @@ struct stream_target {
 	uint64_t timeout_ms;		/* to be open, handshake included; 0: none */
 };
 /* Connects.  on_open, or on_closed with REASON_CONNECT_FAILED, REASON_TIMEOUT_CONNECT, REASON_BACKEND_TLS; never within
- * this call.  Nothing may be written before on_open.  Borrows the target.  NULL: memory or descriptors are out. */
+ * this call.  Nothing may be written before on_open.  Borrows the target.  NULL, and errno: memory or descriptors
+ * are out. */
 struct duplex *stream_connect(struct ring *r, const struct stream_target *t);
 
 /* An accepted plain stream becomes TLS; `first` (borrowed) are bytes that were read from it already.  on_open comes when

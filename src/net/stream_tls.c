@@ -28,10 +28,16 @@ void stream_emit(void *user, const uint8_t *bytes, size_t len)
 		s->is_send_dead = true;
 }
 
+/* Somebody has typed http:// and the port of https: the one thing that is said without TLS. */
+static const char told_plain_http[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 47\r\n"
+				      "Connection: close\r\n\r\nThis port speaks HTTPS: the URL needs https://\r\n";
+
 static void tls_failed(struct stream *s, long result)
 {
 	enum reason why = result == TLS_PEER_ALERT ? REASON_TLS_ALERT : REASON_TLS_ERROR;
 
+	if (!s->is_backend && s->state == STREAM_HANDSHAKE && tls_is_plain_http(s->tls))
+		stream_queue(s, slice_static(told_plain_http, sizeof(told_plain_http) - 1));
 	if (s->is_backend)
 		why = s->state == STREAM_HANDSHAKE ? REASON_BACKEND_TLS : REASON_BACKEND_RESET;
 	if (s->duplex.queued > 0) { /* the alert should reach the peer */

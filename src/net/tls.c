@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -191,6 +192,11 @@ static int connection_result(struct tls *t)
 		tls_context_session_forget(t->context); /* or every connection fails on it */
 	t->state = TLS_FAILED;
 	return t->result;
+}
+
+bool tls_is_plain_http(const struct tls *t)
+{
+	return t->state == TLS_FAILED && ERR_GET_LIB(t->error) == ERR_LIB_SSL && ERR_GET_REASON(t->error) == SSL_R_HTTP_REQUEST;
 }
 
 int tls_start(struct tls *t, struct tls_sink sink)

@@ -72,6 +72,9 @@ struct tls_info {
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 
+/* Whether it failed since the client speaks plain HTTP. */
+bool tls_is_plain_http(const struct tls *t);
+
 /* Why the last call failed, for the log: "certificate verify failed: self-signed certificate".  Always NUL-terminated. */
 void tls_error_text(const struct tls *t, char *out, size_t cap);
 

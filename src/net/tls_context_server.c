@@ -51,7 +51,8 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
 	return tls_tickets_prepare(c->tickets, sealing, name, iv, cipher, mac);
 }
 
-/* Our order decides (RFC 7301 3.2); nothing in common is no failure: the client then speaks HTTP/1.1. */
+/* Our order decides; with nothing in common the handshake fails by no_application_protocol (RFC 7301 3.2): bytes that are
+ * meant for another protocol are not read as HTTP. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
 		   unsigned in_len, void *user)
 {
@@ -68,7 +69,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
 			return SSL_TLSEXT_ERR_OK;
 		}
 	}
-	return SSL_TLSEXT_ERR_NOACK;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* What is needed while it is built. */

@@ -1,10 +1,11 @@
 /* The access log as web servers have written it for thirty years: CLIENT - - [TIME] "LINE" STATUS BYTES
  * "REFERER" "AGENT".
  *
- * Parts: up to the line's closing quote; the two fields. */
+ * Parts: up to the time; the line; the two fields. */
 #include "base/clock.h"
 #include "proxy/access_format.h"
 
+#define WORD(out, text)  str_bytes((out), (text), strlen(text))
 #define PUT(out, literal) str_bytes((out), "" literal, sizeof(literal) - 1)
 
 /* Printed once a second. */
@@ -49,7 +50,7 @@ static void combined_start(struct str *out, const struct access_start *a, uint32
 {
 	str_bytes(out, a->client, a->client_len);
 	PUT(out, " - - [");
-	time_print(out, a->wall_ns);
+	ends[0] = (uint32_t)out->len;
 	PUT(out, "] \"");
 	if (a->r != NULL) {
 		request_print(out, a->r->head);
@@ -60,23 +61,65 @@ static void combined_start(struct str *out, const struct access_start *a, uint32
 		str_combined(out, a->listener->name, access_cut(strlen(a->listener->name), ACCESS_NAME_MAX));
 	}
 	PUT(out, "\" ");
-	ends[0] = (uint32_t)out->len;
+	ends[1] = (uint32_t)out->len;
 	field_print(out, a->r, HTTP_REFERER, ACCESS_REFERER_MAX);
 	field_print(out, a->r, HTTP_USER_AGENT, ACCESS_AGENT_MAX);
-	PUT(out, "\n");
-	ends[1] = (uint32_t)out->len;
+	ends[2] = (uint32_t)out->len;
+}
+
+/* Behind what the format knows, where its readers look no more: what it has no place for. */
+static void more_print(struct str *out, const struct access_end *end)
+{
+	const struct reason_row *row = reason_of(end->why);
+
+	if (strcmp(end->event, "request") != 0) {
+		PUT(out, " event=");
+		WORD(out, end->event);
+	}
+	if (strcmp(end->event, "close") == 0) {
+		PUT(out, " duration_ms=");
+		str_dec_point(out, end->duration_us, 3);
+		PUT(out, " bytes_in=");
+		str_dec(out, end->bytes_in);
+	}
+	if (end->is_websocket) {
+		PUT(out, " messages_in=");
+		str_dec(out, end->messages_in);
+		PUT(out, " messages_out=");
+		str_dec(out, end->messages_out);
+	}
+	if (end->close_code != 0) {
+		PUT(out, " close_code=");
+		str_dec(out, end->close_code);
+	}
+	if (end->closed_by != CLOSED_BY_NONE) {
+		PUT(out, " closed_by=");
+		WORD(out, access_sides[end->closed_by]);
+	}
+	if (end->why != REASON_NONE) {
+		PUT(out, " reason=");
+		WORD(out, row->word);
+	}
+	if (end->why != REASON_NONE && row->key != NULL) {
+		PUT(out, " key=");
+		WORD(out, row->key);
+	}
 }
 
 static void combined_line(struct str *out, const struct access_entry *e, const struct access_end *end)
 {
 	access_part(out, e, 0);
+	time_print(out, clock_wall_ns());
+	access_part(out, e, 1);
 	if (end->status != 0)
 		str_dec_padded(out, end->status, 3);
 	else
 		PUT(out, "-");
 	PUT(out, " ");
-	str_dec(out, end->bytes_out);
-	access_part(out, e, 1);
+	str_dec(out, end->body_out);
+	access_part(out, e, 2);
+	more_print(out, end);
+	PUT(out, "\n");
 }
 
 const struct access_format access_combined = { combined_start, combined_line };

@@ -23,7 +23,7 @@ enum {
 	ACCESS_LINE_MAX = ACCESS_ENTRY_MAX + 2 * 6 * ACCESS_NAME_MAX + 1024
 };
 
-enum { ACCESS_PARTS_MAX = 4 };
+enum { ACCESS_PARTS_MAX = 3 };
 
 struct access_entry {
 	const struct access_format *format;
@@ -34,7 +34,6 @@ struct access_entry {
 
 /* What an entry is made of; NULL and 0 is unknown. */
 struct access_start {
-	uint64_t wall_ns;
 	const struct request *r; /* NULL: no request */
 	const struct listener_config *listener;
 	const char *client;
@@ -52,6 +51,7 @@ struct access_format {
 };
 
 extern const struct access_format access_json, access_combined;
+extern const char *const access_sides[]; /* words of enum closed_by */
 
 static inline void access_part(struct str *out, const struct access_entry *e, unsigned part)
 {

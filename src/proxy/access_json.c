@@ -1,6 +1,7 @@
 /* The access log in JSON: one object a line.
  *
- * Parts: up to the event; to the route; method to tls; referer and user agent. */
+ * The time is the line's own: of a request's or a connection's end, where it tells of one.
+ * Parts: request to route; method to tls; referer and user agent. */
 #include "base/clock.h"
 #include "proxy/access_format.h"
 
@@ -92,10 +93,6 @@ static void fields_print(struct str *out, const struct http_head *head)
 
 static void json_start(struct str *out, const struct access_start *a, uint32_t ends[ACCESS_PARTS_MAX])
 {
-	PUT(out, "{\"time\":\"");
-	time_print(out, a->wall_ns);
-	PUT(out, "\"");
-	ends[0] = (uint32_t)out->len;
 	if (a->r != NULL)
 		PLAIN(out, "request_id", a->r->id, REQUEST_ID_LEN);
 	PLAIN(out, "client", a->client, a->client_len);
@@ -105,7 +102,7 @@ static void json_start(struct str *out, const struct access_start *a, uint32_t e
 		PUT(out, ",\"route\":");
 		name_print(out, a->r->route->name);
 	}
-	ends[1] = (uint32_t)out->len;
+	ends[0] = (uint32_t)out->len;
 	if (a->r != NULL)
 		request_print(out, a->r);
 	else if (a->line != NULL)
@@ -114,10 +111,10 @@ static void json_start(struct str *out, const struct access_start *a, uint32_t e
 		PUT(out, ",\"protocol\":\"tcp\"");
 	if (a->tls != NULL && *a->tls != '\0')
 		PLAIN(out, "tls", a->tls, access_cut(strlen(a->tls), ACCESS_NAME_MAX));
-	ends[2] = (uint32_t)out->len;
+	ends[1] = (uint32_t)out->len;
 	if (a->r != NULL)
 		fields_print(out, a->r->head);
-	ends[3] = (uint32_t)out->len;
+	ends[2] = (uint32_t)out->len;
 }
 
 static void place_print(struct str *out, const struct access_end *end)
@@ -144,13 +141,6 @@ static void amounts_print(struct str *out, const struct access_end *end)
 
 static void closing_print(struct str *out, const struct access_end *end)
 {
-	static const char *const sides[] = {
-		[CLOSED_BY_NONE] = "",
-		[CLOSED_BY_CLIENT] = "client",
-		[CLOSED_BY_BACKEND] = "backend",
-		[CLOSED_BY_PROXY] = "proxy",
-	};
-
 	if (end->is_websocket) {
 		NUMBER(out, "messages_in", end->messages_in);
 		NUMBER(out, "messages_out", end->messages_out);
@@ -162,7 +152,7 @@ static void closing_print(struct str *out, const struct access_end *end)
 	if (end->close_code != 0)
 		NUMBER(out, "close_code", end->close_code);
 	if (end->closed_by != CLOSED_BY_NONE)
-		PLAIN(out, "closed_by", sides[end->closed_by], strlen(sides[end->closed_by]));
+		PLAIN(out, "closed_by", access_sides[end->closed_by], strlen(access_sides[end->closed_by]));
 	if (end->why != REASON_NONE) {
 		const struct reason_row *row = reason_of(end->why);
 
@@ -174,13 +164,15 @@ static void closing_print(struct str *out, const struct access_end *end)
 
 static void json_line(struct str *out, const struct access_entry *e, const struct access_end *end)
 {
-	access_part(out, e, 0);
+	PUT(out, "{\"time\":\"");
+	time_print(out, clock_wall_ns());
+	PUT(out, "\"");
 	PLAIN(out, "event", end->event, strlen(end->event));
-	access_part(out, e, 1);
+	access_part(out, e, 0);
 	place_print(out, end);
-	access_part(out, e, 2);
+	access_part(out, e, 1);
 	amounts_print(out, end);
-	access_part(out, e, 3);
+	access_part(out, e, 2);
 	closing_print(out, end);
 	PUT(out, "}\n");
 }

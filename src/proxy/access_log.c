@@ -1,6 +1,5 @@
 #include "proxy/access_log.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "proxy/access_format.h"
@@ -10,6 +9,13 @@
 static const struct access_format *const formats[] = {
 	[ACCESS_LOG_JSON] = &access_json,
 	[ACCESS_LOG_COMBINED] = &access_combined,
+};
+
+const char *const access_sides[] = {
+	[CLOSED_BY_NONE] = "",
+	[CLOSED_BY_CLIENT] = "client",
+	[CLOSED_BY_BACKEND] = "backend",
+	[CLOSED_BY_PROXY] = "proxy",
 };
 
 static bool is_sampled(const struct access_log_config *c)
@@ -28,7 +34,6 @@ static struct access_entry *entry_new(const struct access_log_config *c, struct 
 	struct access_entry *e;
 	struct str s;
 
-	a->wall_ns = clock_wall_ns();
 	str_init(&s, text, sizeof(text));
 	format->start(&s, a, ends);
 	if (s.is_cut)

@@ -30,6 +30,7 @@ struct access_end {
 	const char *cluster;	      /* NULL: none */
 	const char *endpoint;	      /* NULL: none */
 	uint64_t bytes_in, bytes_out; /* from and to the client */
+	uint64_t body_out; /* of bytes_out, without the head */
 	uint64_t duration_us;
 	enum reason why; /* REASON_NONE: not said */
 	bool is_websocket;

@@ -113,6 +113,12 @@ static void say_no_source(const struct backend *b, const struct addr *from, int 
 	log_warn("cluster %s: no connection from %s: %s", b->cluster->view->config->name, text, strerror(err));
 }
 
+static bool is_out_of_descriptors(void)
+{
+	return errno == EMFILE || errno == ENFILE;
+}
+
+/* false: nothing was begun; errno says why. */
 static bool backend_connect(struct backend *b)
 {
 	const struct cluster_config *c = b->cluster->view->config;
@@ -126,17 +132,17 @@ static bool backend_connect(struct backend *b)
 		.timeout_ms = c->timeouts.connect_ms,
 	};
 
+	errno = 0;
 	if (!endpoint_addr(b->endpoint, &to))
 		return false;
 	if (c->tls != NULL)
 		t.sni = c->tls->sni != NULL ? c->tls->sni : m != NULL ? m->config->host : NULL;
 	t.from = source_of(b->worker, c, &to);
 	b->is_reused = b->is_open = false;
-	errno = 0;
 	b->connect_ns = clock_now_ns();
 	b->d = stream_connect(&b->worker->ring, &t);
 	if (b->d == NULL) {
-		if (t.from != NULL && errno != 0)
+		if (t.from != NULL && errno != ENOMEM && !is_out_of_descriptors())
 			say_no_source(b, t.from, errno);
 		return false;
 	}
@@ -170,8 +176,10 @@ static void backend_try(struct backend *b)
 		return;
 	}
 	if (!backend_connect(b)) {
+		enum reason why = is_out_of_descriptors() ? REASON_NO_DESCRIPTORS : REASON_NO_MEMORY;
+
 		place_drop(b);
-		b->on_failed(b, REASON_NO_MEMORY);
+		b->on_failed(b, why);
 	}
 }
 
@@ -189,8 +197,10 @@ void backend_again(struct backend *b)
 	b->d = NULL;
 	b->may_reuse = false;
 	if (!backend_connect(b)) {
+		enum reason why = is_out_of_descriptors() ? REASON_NO_DESCRIPTORS : REASON_NO_MEMORY;
+
 		place_drop(b);
-		b->on_failed(b, REASON_NO_MEMORY);
+		b->on_failed(b, why);
 	}
 }
 

@@ -165,9 +165,14 @@ struct connection *connections_find(const struct connections *t, uint32_t place,
 
 void connection_describe(const struct connections *t, uint32_t place, uint64_t now_ms, struct connection_info *out)
 {
-	const struct connection *c = at(t, place);
+	const struct connection *c;
 
 	memset(out, 0, sizeof(*out));
+	snprintf(out->id, sizeof(out->id), "-");
+	snprintf(out->client, sizeof(out->client), "-");
+	if (place == CONNECTION_NONE)
+		return;
+	c = at(t, place);
 	snprintf(out->id, sizeof(out->id), "%u-%u-%u", t->worker, place, c->serial);
 	if (c->family == AF_INET || c->family == AF_INET6)
 		inet_ntop(c->family, c->ip, out->client, sizeof(out->client));

@@ -90,7 +90,7 @@ void connections_set_client(struct connections *t, uint32_t place, const char *t
 struct connection *connections_next(const struct connections *t, uint32_t *cursor);
 /* By place and serial; NULL: there is none. */
 struct connection *connections_find(const struct connections *t, uint32_t place, uint32_t serial);
-/* Of one found so; `place` is its own. */
+/* Of one found so; `place` is its own.  Of CONNECTION_NONE: nothing but "-". */
 void connection_describe(const struct connections *t, uint32_t place, uint64_t now_ms, struct connection_info *out);
 
 #endif

@@ -48,6 +48,7 @@ void exchange_log(struct exchange *x)
 				     .endpoint = x->endpoint,
 				     .bytes_in = x->bytes_in,
 				     .bytes_out = x->bytes_out,
+				     .body_out = x->bytes_out - x->head_out,
 				     .duration_us = (clock_now_ns() - x->began_ns) / 1000,
 				     .why = x->why,
 			     });

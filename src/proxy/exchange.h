@@ -70,6 +70,7 @@ struct exchange {
 	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
+	uint32_t head_out;	      /* of bytes_out: heads */
 	char *cluster, *endpoint;     /* for the log; the endpoint's name is a heap copy */
 	uint32_t connection;	      /* its place in worker.open; an upgrade takes it along */
 	uint16_t status;	      /* of the final response; 0: not yet */

@@ -85,6 +85,7 @@ static void client_head(struct exchange *x, struct response_head *h)
 		h->keep_alive = c->keep_alive;
 	}
 	out = head_print(c, h, &edits);
+	x->head_out += out.len;
 	if (out.len > 0)
 		client_write(c, out);
 	else

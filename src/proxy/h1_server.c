@@ -1,5 +1,6 @@
 #include "proxy/h1_server.h"
 
+#include "base/log.h"
 #include "net/stream.h"
 #include "proxy/counters.h"
 #include "proxy/h1_inside.h"
@@ -74,7 +75,6 @@ static void enter(struct h1_server *c, enum h1_state state)
 	}
 }
 
-void h1_run(struct h1_server *c, struct slice in);
 static void h1_refuse(struct h1_server *c, enum reason why);
 
 /* Nothing of the queue has gone since the timer looked last. */
@@ -88,6 +88,18 @@ static bool is_stuck(struct h1_server *c)
 	return stuck;
 }
 
+/* Nothing is owed to a connection without a request: it is finished, and only the log tells why. */
+static void idle_end(struct h1_server *c, enum reason why)
+{
+	struct worker *w = h1_worker(c);
+	struct connection_info about;
+
+	counter_add(COUNTERS_REASONS + why, 1);
+	connection_describe(&w->open, c->connection, w->ring.now_ms, &about);
+	log_info("http %s: from %s: %s (%s)", about.id, about.client, reason_of(why)->text, reason_of(why)->key);
+	h1_close(c, REASON_NONE);
+}
+
 static void on_timer(struct timer *timer)
 {
 	struct h1_server *c = container_of(timer, struct h1_server, timer);
@@ -97,8 +109,7 @@ static void on_timer(struct timer *timer)
 	if (c->client == NULL) {
 		h1_close(c, REASON_NO_MEMORY);
 	} else if (c->state == H1_IDLE) {
-		counter_add(COUNTERS_REASONS + (c->is_first ? REASON_TIMEOUT_HEADER : REASON_TIMEOUT_KEEP_ALIVE), 1);
-		h1_close(c, REASON_NONE);
+		idle_end(c, c->is_first ? REASON_TIMEOUT_HEADER : REASON_TIMEOUT_KEEP_ALIVE);
 	} else if (c->state == H1_HEAD) {
 		h1_refuse(c, REASON_TIMEOUT_HEADER);
 	} else if (is_stuck(c)) {
@@ -153,9 +164,10 @@ static enum reason reason_of_error(int error)
 	case HTTP1_ERR_TARGET_LONG:
 		return REASON_URI_TOO_LONG;
 	case HTTP1_ERR_HEAD_LONG:
-	case HTTP1_ERR_FIELDS_MANY:
 	case HTTP1_ERR_TRAILER_LONG:
 		return REASON_HEADERS_TOO_LARGE;
+	case HTTP1_ERR_FIELDS_MANY:
+		return REASON_HEADERS_MANY;
 	case HTTP1_ERR_VERSION:
 		return REASON_VERSION;
 	case HTTP1_ERR_CODING_UNKNOWN:

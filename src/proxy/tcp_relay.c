@@ -69,6 +69,7 @@ static void relay_log(struct tcp_relay *r, enum reason why)
 				     .endpoint = r->endpoint != NULL ? r->endpoint->name : NULL,
 				     .bytes_in = r->bytes[CLIENT],
 				     .bytes_out = r->bytes[BACKEND],
+				     .body_out = r->bytes[BACKEND],
 				     .duration_us = (clock_now_ns() - r->began_ns) / 1000,
 				     .why = why,
 				     .closed_by = r->closed_by,

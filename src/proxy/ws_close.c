@@ -22,6 +22,7 @@ void relay_log(struct ws_relay *r, const char *event)
 				     .endpoint = r->endpoint->name,
 				     .bytes_in = r->sides[CLIENT].bytes,
 				     .bytes_out = r->sides[BACKEND].bytes,
+				     .body_out = r->sides[BACKEND].bytes,
 				     .duration_us = (clock_now_ns() - r->began_ns) / 1000,
 				     .why = is_open ? REASON_NONE : r->why,
 				     .is_websocket = !is_open,
@@ -254,14 +255,16 @@ void relay_violation(struct ws_relay *r, int from, int error)
 	enum reason why = is_big ? REASON_WS_TOO_BIG : REASON_WS_PROTOCOL;
 	const struct websocket_policy *p = policy_of(r);
 	char text[WS_CLOSE_REASON_MAX + 1];
+	struct connection_info about;
 
 	if (is_big)
 		snprintf(text, sizeof(text), "%s", p->max_message_size_bytes > 0 ? "websocket.max_message_size" :
 										   "websocket.max_frame_size");
 	else
 		snprintf(text, sizeof(text), "%s: %s", from == CLIENT ? "client" : "endpoint", ws_error_text(error));
-	log_info("websocket: %s to %s: %s", from == CLIENT ? "from a client" : "from an endpoint", r->endpoint->name,
-		 ws_error_text(error));
+	connection_describe(&r->worker->open, r->connection, r->worker->ring.now_ms, &about);
+	log_info("websocket %s: from %s to %s: %s", about.id, from == CLIENT ? about.client : r->endpoint->name,
+		 from == CLIENT ? r->endpoint->name : about.client, ws_error_text(error));
 	relay_close(r, why, ws_close_code_of(error), text, from == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND);
 }
 

@@ -3,7 +3,9 @@
  *
  * A ping carries eight bytes that nobody can guess and that need no memory: a hash of the relay, the side and the moment.
  * Whatever a side sends is a sign of life; only its answer to our ping is taken out of what it sends.  One that cannot be
- * heard, since it is not read just now, is not judged; nor one that is still taking what waits before the ping. */
+ * heard, since it is not read just now, is not judged; nor one that is still taking what waits before the ping.  A ping that
+ * cannot leave, since a frame to that side stands unfinished, has the same time: then who does not take the frame is dead,
+ * or who does not bring the rest of it. */
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/hash.h"
@@ -48,12 +50,12 @@ static uint64_t side_due(const struct ws_relay *r, int side)
 	const struct ws_side *s = &r->sides[side];
 	uint64_t now = ring_of(r)->now_ms, wait, gone;
 
-	if (s->is_pinged) {
+	if (s->is_pinged || s->ping_is_due) {
 		if (policy_of(r)->pong_timeout_ms == 0)
 			return UINT64_MAX;
 		wait = policy_of(r)->pong_timeout_ms;
 	} else {
-		if (interval_ms(r, side) == 0 || s->ping_is_due)
+		if (interval_ms(r, side) == 0)
 			return UINT64_MAX;
 		wait = patience_ms(r, side);
 	}
@@ -128,6 +130,15 @@ void heartbeat_at_boundary(struct ws_relay *r, int to)
 
 /* ---- the timer ---- */
 
+static void ping_wait(struct ws_relay *r, int to)
+{
+	struct ws_side *s = &r->sides[to];
+
+	s->ping_is_due = true;
+	s->heard_ms = (uint32_t)ring_of(r)->now_ms; /* pong_timeout counts from here */
+	s->queued = s->d != NULL ? s->d->queued : 0;
+}
+
 /* The ping, or what waits before it, is still on its way into the socket. */
 static bool still_takes(struct ws_side *s)
 {
@@ -137,15 +148,35 @@ static bool still_takes(struct ws_side *s)
 	return s->queued != before;
 }
 
+/* Whether it is us who do not listen, or it takes what waits before the ping. */
+static bool is_excused(struct ws_side *s)
+{
+	return s->is_held || s->is_delayed || still_takes(s);
+}
+
+/* The frame that stands before the ping has left as far as it has come: the other side has stopped in the midst of it. */
+static bool is_others_frame(const struct ws_relay *r, int side)
+{
+	const struct ws_side *s = &r->sides[side];
+
+	return s->ping_is_due && s->queued == 0;
+}
+
 static bool side_judge(struct ws_relay *r, int side)
 {
-	struct ws_side *s = &r->sides[side];
+	struct ws_side *s = &r->sides[side], *other = &r->sides[!side];
+	bool is_excusable = is_excused(s);
 
-	if (s->is_held || s->is_delayed || still_takes(s)) {
+	if (!is_excusable && is_others_frame(r, side)) {
+		is_excusable = other->is_held || other->is_delayed || since_ms(r, other->heard_ms) < policy_of(r)->pong_timeout_ms;
+		side = !side;
+	}
+	if (is_excusable) {
 		s->heard_ms = (uint32_t)ring_of(r)->now_ms;
 		return true;
 	}
-	log_debug("websocket: %s answers no ping", side == CLIENT ? "a client" : r->endpoint->name);
+	log_debug("websocket: %s %s", side == CLIENT ? "a client" : r->endpoint->name,
+		  s->ping_is_due ? "has stopped within a frame" : "answers no ping");
 	relay_close(r, dead[side], 0, NULL, side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND);
 	return false;
 }
@@ -155,13 +186,13 @@ bool heartbeat_run(struct ws_relay *r)
 	for (int side = 0; side < 2; side++) {
 		if (side_due(r, side) > ring_of(r)->now_ms)
 			continue;
-		if (r->sides[side].is_pinged) {
+		if (r->sides[side].is_pinged || r->sides[side].ping_is_due) {
 			if (!side_judge(r, side))
 				return false;
 		} else if (may_inject(r, side)) {
 			ping_send(r, side);
 		} else {
-			r->sides[side].ping_is_due = true;
+			ping_wait(r, side);
 		}
 	}
 	return true;

@@ -1,4 +1,6 @@
 """Out of descriptors, out of places: who is in goes on, who is not waits, and nothing spins."""
+import resource
+
 import pytest
 
 from kit.backends import named
@@ -15,10 +17,11 @@ def try_request(client, seconds=0.3):
 
 @pytest.mark.limit(120)
 def test_accepting_pauses_when_descriptors_run_out_and_resumes(holdfast, make_origin):
-    hf = holdfast(make_origin(named("x")), workers=1, prefix=["prlimit", "--nofile=160:160"],
-                  limits={"max_connections": 0}, listener={"timeouts": {"header": "1h", "keep_alive": "1h"}})
+    hf = holdfast(make_origin(named("x")), workers=1, limits={"max_connections": 0},
+                  listener={"timeouts": {"header": "1h", "keep_alive": "1h"}})
     first = hf.connect()
     assert first.request().text == "x"
+    resource.prlimit(hf.pid, resource.RLIMIT_NOFILE, (160, 160))  # others of the system may take them as well
     clients = [hf.connect() for _ in range(250)]  # the kernel's queue takes those that are not accepted
     used = hf.cpu_seconds()
     assert stays(lambda: hf.fd_count() <= 160 and hf.is_running(), 1.5)
@@ -32,6 +35,24 @@ def test_accepting_pauses_when_descriptors_run_out_and_resumes(holdfast, make_or
         assert client.request().text == "x", "who waited is served"
     assert hf.request().text == "x"
     assert "descriptor" in hf.log() or "files" in hf.log(), "and it is told"
+
+
+def test_who_is_accepted_finds_a_descriptor_for_the_endpoint(holdfast, make_origin):
+    """No more are accepted than can be served: nobody is told 503 for want of descriptors."""
+    hf = holdfast(make_origin(named("x")), workers=2, prefix=["prlimit", "--nofile=160:160"], limits={"max_connections": 0},
+                  listener={"timeouts": {"header": "1h", "keep_alive": "1h"}})
+    clients = [hf.connect(timeout=60) for _ in range(150)]
+    answered, waiting = [], []
+    for client in clients:
+        client.send(build_request())
+    for client in clients:
+        (waiting if client.is_silent(0.2 if not waiting else 0.01) else answered).append(client)
+    assert len(answered) > 40 and waiting and "RLIMIT_NOFILE" in hf.log()
+    while answered or waiting:
+        for client in answered:
+            assert client.read_response().text == "x"
+            client.close()
+        answered, waiting = waiting[:20], waiting[20:]
 
 
 def test_max_connections_lets_further_ones_wait(holdfast, make_origin):

@@ -88,13 +88,14 @@ def test_client_that_leaves_has_a_line_that_says_so(holdfast, make_origin):
 
 def test_combined_lines(holdfast, origin):
     hf = holdfast(origin, workers=1, log={"access": {"path": "-", "format": "combined"}})
-    hf.request("/a?b", headers=[("User-Agent", 'quo"ted\\'), ("Referer", "http://x/")])
+    response = hf.request("/a?b", headers=[("User-Agent", 'quo"ted\\'), ("Referer", "http://x/")])
     hf.connect().send(b"\x01\x02 nonsense\r\n\r\n").read_response()
     text = wait_until(lambda: (t := hf.access_text()).count("\n") == 2 and t, "two lines")
     first, second = (COMBINED.match(x) for x in text.splitlines())
     assert first["client"] == "127.0.0.1" and first["request"] == "GET /a?b HTTP/1.1" and first["status"] == "200"
     assert first["referer"] == "http://x/" and '\\"' in first["agent"] or "\\x22" in first["agent"]
-    assert second["status"] == "400"
+    assert second["status"] == "400" and text.endswith(" reason=bad_request\n")
+    assert first["bytes"] == str(len(response.body)), "of the body alone"
 
 
 def test_access_log_can_be_off(holdfast, origin):
@@ -197,6 +198,8 @@ def test_combined_lines_of_a_websocket(holdfast, echo):
     hf.stop()
     lines = hf.access_text().splitlines()
     assert len(lines) == 2 and all(COMBINED.match(x)["status"] == "101" for x in lines)
+    assert lines[0].endswith(" event=open")
+    assert re.search(r' event=close duration_ms=[\d.]+ bytes_in=\d+ messages_in=1 messages_out=1 close_code=1000 closed_by=client', lines[1])
 
 
 # ---- timeouts name their key ----

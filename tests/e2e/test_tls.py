@@ -93,11 +93,19 @@ def test_first_certificate_is_the_default(holdfast, certs, name):
 # ---- ALPN ----
 
 @pytest.mark.parametrize("offered, chosen", [
-    (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (["x"], None), ([], None)])
+    (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), ([], None)])
 def test_alpn(holdfast, certs, offered, chosen):
     client = holdfast(tls=True, **HELLO).connect(tls=certs.client_context(alpn=offered))
     assert client.socket.selected_alpn_protocol() == chosen
     assert client.request().text == "hello"
+
+
+@pytest.mark.parametrize("offered", [["x"], ["h2c"], ["mqtt", "irc"]])
+def test_another_protocol_is_refused(holdfast, certs, offered):
+    """RFC 7301 3.2: no_application_protocol, and not HTTP all the same."""
+    hf = holdfast(tls=True, **HELLO)
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        hf.connect(tls=certs.client_context(alpn=offered))
 
 
 # ---- resumption ----
@@ -177,6 +185,11 @@ def test_what_is_not_tls_ends_the_connection(holdfast, certs, noise):
     client.seconds_until_end()
     assert b"hello" not in client.last_words
     assert hf.request(tls=certs.client_context()).text == "hello"
+
+
+def test_plain_http_is_told_that_it_has_the_wrong_port(holdfast):
+    response = holdfast(tls=True, **HELLO).connect().request()
+    assert response.status == 400 and "https://" in response.text
 
 
 def test_handshake_that_does_not_go_on_is_ended_and_named(holdfast, certs):

@@ -193,6 +193,56 @@ def test_ping_waits_for_the_end_of_a_frame(holdfast, make_raw):
     assert client.read_exactly(300) == frame(TEXT, b"y" * 500, fin=False, mask=False)[:300]
 
 
+def test_backend_that_stops_within_a_frame_is_dead(holdfast, make_raw):
+    """No ping can pass it: the client would never be asked again."""
+    half = frame(BINARY, b"x" * 1000, mask=False)[:500]
+
+    async def script(conn):
+        await conn.send(half)
+        await conn.read_to_end()
+    backend = make_raw(websocket_play(script))
+    hf = holdfast(backend, route={"websocket": {"ping_interval": "1s", "pong_timeout": "1s"}})
+    client = hf.connect()
+    open_websocket(client)
+    assert client.read_exactly(500) == half
+    backend.wait(lambda b: b.conns[0].ended, "the end at the backend")
+    client.ends(("end", "reset"))
+    (line,) = hf.wait_access(lambda x: x["event"] == "close")
+    assert (line["reason"], line["closed_by"], line["key"]) == ("backend_dead", "backend", "websocket.pong_timeout")
+
+
+def test_long_frame_may_come_slowly(holdfast, make_raw):
+    whole = frame(BINARY, b"x" * 1000, mask=False)
+
+    async def script(conn):
+        for at in range(0, len(whole), 100):
+            await conn.send(whole[at:at + 100])
+            await asyncio.sleep(0.4)
+        await conn.read_to_end()
+    client = holdfast(make_raw(websocket_play(script)), route={"websocket": {"ping_interval": "1s", "pong_timeout": "1s"}}).connect()
+    open_websocket(client)
+    assert client.read_exactly(len(whole)) == whole
+    assert read_frame(client).opcode == PING
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_client_that_takes_nothing_within_a_frame_is_dead(holdfast, make_raw, certs, tls):
+    """Frozen, or behind a closed window: the backend is not held back for ever."""
+    async def script(conn):
+        try:
+            while True:
+                await conn.send(frame(BINARY, b"x" * 1_000_000, mask=False))
+        except ConnectionError:
+            conn.is_cut = True
+    backend = make_raw(websocket_play(script))
+    hf = holdfast(backend, route={"websocket": {"ping_interval": "1s", "pong_timeout": "1s"}}, tls=tls)
+    client = hf.connect(tls=certs.client_context(), receive_buffer=8192) if tls else hf.connect(receive_buffer=8192)
+    open_websocket(client)
+    (line,) = hf.wait_access(lambda x: x["event"] == "close", timeout=30)
+    assert (line["reason"], line["closed_by"], line["key"]) == ("client_dead", "client", "websocket.pong_timeout")
+    backend.wait(lambda b: getattr(b.conns[0], "is_cut", False), "the end at the backend", timeout=30)
+
+
 def test_ping_may_stand_within_a_message(holdfast, make_raw):
     async def script(conn):
         await conn.send(frame(TEXT, b"one", fin=False, mask=False))

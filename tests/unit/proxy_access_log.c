@@ -73,6 +73,7 @@ static const struct access_end plain = {
 	.endpoint = "10.0.0.1:80",
 	.bytes_in = 100,
 	.bytes_out = 2000,
+	.body_out = 1900,
 	.duration_us = 1234567,
 };
 
@@ -84,6 +85,7 @@ static const struct access_end socket_ends[] = {
 	  .endpoint = "e",
 	  .bytes_in = 1,
 	  .bytes_out = 2,
+	  .body_out = 2,
 	  .duration_us = 1000,
 	  .why = REASON_TIMEOUT_WS_IDLE,
 	  .is_websocket = true,
@@ -150,13 +152,14 @@ static const struct {
 	  "GET /a?b HTTP/1.1\r\nHost: x\r\nUser-Agent: quo\"ted\\\t\xff\r\nReferer: http://x/\r\n\r\n", "",
 	  &plain, 1,
 	  "192.0.2.7 - - " CLF
-	  " \"GET /a?b HTTP/1.1\" 200 2000 \"http://x/\" \"quo\\\"ted\\\\\\x09\\xff\"\n" },
+	  " \"GET /a?b HTTP/1.1\" 200 1900 \"http://x/\" \"quo\\\"ted\\\\\\x09\\xff\"\n" },
 	{ COMBINED, "GET http://x/a HTTP/1.0\r\nUser-Agent:\r\n\r\n", "",
 	  &(const struct access_end){ .event = "request" }, 1,
 	  "192.0.2.7 - - " CLF " \"GET http://x/a HTTP/1.0\" - 0 \"-\" \"-\"\n" },
 	{ COMBINED, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", socket_ends, 2,
-	  "192.0.2.7 - - " CLF " \"GET / HTTP/1.1\" 101 0 \"-\" \"-\"\n"
-	  "192.0.2.7 - - " CLF " \"GET / HTTP/1.1\" 101 2 \"-\" \"-\"\n" },
+	  "192.0.2.7 - - " CLF " \"GET / HTTP/1.1\" 101 0 \"-\" \"-\" event=open\n"
+	  "192.0.2.7 - - " CLF " \"GET / HTTP/1.1\" 101 2 \"-\" \"-\" event=close duration_ms=1.000 bytes_in=1 messages_in=3 "
+	  "messages_out=4 close_code=1001 closed_by=proxy reason=timeout_websocket_idle key=websocket.idle_timeout\n" },
 };
 
 static void mask_lines(char *text, const char *id)
@@ -206,9 +209,9 @@ static const struct {
 	       "\"tls\":\"TLSv1.2\","
 	       "\"bytes_in\":0,\"bytes_out\":0,\"duration_ms\":0.000}\n" },
 	{ COMBINED, "\x01\x02 \"nonsense\\\n\r\n",
-	  "192.0.2.7 - - " CLF " \"\\x01\\x02 \\\"nonsense\\\\\" 400 0 \"-\" \"-\"\n" },
-	{ COMBINED, "", "192.0.2.7 - - " CLF " \"\" 400 0 \"-\" \"-\"\n" },
-	{ COMBINED, NULL, "192.0.2.7 - - " CLF " \"TCP web\" - 0 \"-\" \"-\"\n" },
+	  "192.0.2.7 - - " CLF " \"\\x01\\x02 \\\"nonsense\\\\\" 400 0 \"-\" \"-\" event=close duration_ms=0.000 bytes_in=0 reason=bad_request\n" },
+	{ COMBINED, "", "192.0.2.7 - - " CLF " \"\" 400 0 \"-\" \"-\" event=close duration_ms=0.000 bytes_in=0 reason=bad_request\n" },
+	{ COMBINED, NULL, "192.0.2.7 - - " CLF " \"TCP web\" - 0 \"-\" \"-\" event=close duration_ms=0.000 bytes_in=0\n" },
 };
 
 static void lines_of_what_is_no_request(void **state)
