@@ -164,7 +164,7 @@ def test_vanished_client_is_named(holdfast, echo, how, reasons):
 
 
 def test_proxy_that_closes_is_named(holdfast, echo):
-    hf = holdfast(echo, shutdown={"grace": "100ms"})
+    hf = holdfast(echo, shutdown={"grace": "5s"})
     client = hf.connect()
     open_websocket(client)
     hf.send_signal(signal.SIGTERM)
