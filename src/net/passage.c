@@ -56,8 +56,11 @@ static void passage_free(struct owner *o)
 /* The streams are free of it. */
 static void passage_over(struct passage *p)
 {
-	if (p->from != NULL)
+	if (p->from != NULL) {
 		p->from->is_passed = false;
+		p->from->has_more = false;
+		p->from->is_unsure = true; /* nobody has looked behind its last byte */
+	}
 	if (p->to != NULL) {
 		p->to->is_passed_to = false;
 		if (p->is_begun)
@@ -279,6 +282,13 @@ void passage_less(struct duplex *from, uint64_t len)
 
 	assert(p != NULL && len <= p->left);
 	p->left -= len;
+}
+
+bool passage_is_blocked(const struct duplex *from)
+{
+	const struct passage *p = stream_is(from) ? passage_of(stream_of(from)) : NULL;
+
+	return p != NULL && p->in_pipe > 0;
 }
 
 bool passage_is_from(const struct duplex *from)

@@ -29,6 +29,9 @@ bool passage_start(struct duplex *from, struct duplex *to, uint64_t len, const s
 /* The user has taken `len` bytes of it from on_bytes. */
 void passage_less(struct duplex *from, uint64_t len);
 
+/* Whether one runs from this stream, and what it has brought waits for the other side. */
+bool passage_is_blocked(const struct duplex *from);
+
 /* Whether one runs from this stream. */
 bool passage_is_from(const struct duplex *from);
 

@@ -443,7 +443,10 @@ static int probe_failed(int err, char *error, size_t error_len)
 {
 	const char *text = "io_uring could not be set up";
 
-	if (err == -EPERM || err == -ENOSYS || err == -EACCES)
+	if (err == -ENOSYS)
+		text = "this kernel has no io_uring: Linux 6.1 or newer is needed, built with CONFIG_IO_URING (gVisor and WSL 1 have none; "
+		       "some seccomp profiles of containers say the same of calls that they forbid)";
+	else if (err == -EPERM || err == -EACCES)
 		text = "io_uring is not permitted here: allow io_uring_setup, io_uring_enter and io_uring_register in the "
 		       "container's seccomp profile and set sysctl kernel.io_uring_disabled=0";
 	else if (err == -EINVAL)

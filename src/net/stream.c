@@ -227,6 +227,8 @@ static void on_recv(struct op *op, int res, uint32_t flags)
 		in = buffers_take(s->is_large ? &r->large : &r->small, res, flags);
 	if (!(flags & IORING_CQE_F_MORE))
 		s->is_receiving = false;
+	s->has_more = (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+	s->is_unsure = s->is_one_shot; /* AF_UNIX says nothing */
 	if (s->state != STREAM_CLOSED) {
 		if (res > 0) {
 			deliver(s, in);
@@ -645,6 +647,16 @@ void streams_end(struct ring *r)
 }
 
 /* ---- what is known of it ---- */
+
+bool stream_is_quiet(const struct duplex *d)
+{
+	const struct stream *s = stream_of(d);
+	uint8_t byte;
+
+	if (s->has_more || !s->is_unsure)
+		return !s->has_more;
+	return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
 
 bool stream_set_guest(struct duplex *d, uint64_t guest)
 {

@@ -47,6 +47,10 @@ bool stream_set_guest(struct duplex *d, uint64_t guest);
 /* Ends the streams that were finished and wait for their peers: the ring is to end. */
 void streams_end(struct ring *r);
 
+/* Whether nothing is known to have come behind what on_bytes has brought: else it will be brought, and who thinks that the
+ * peer has said all is wrong.  Looked at within on_bytes, or when a passage from it is done. */
+bool stream_is_quiet(const struct duplex *d);
+
 bool stream_is_tls(const struct duplex *d);
 /* Whether it has lately brought many bytes at once. */
 bool stream_is_bulk(const struct duplex *d);

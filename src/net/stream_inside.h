@@ -51,6 +51,8 @@ struct stream {
 	bool is_shut : 1;	/* it has left */
 	bool is_send_dead : 1;	/* the peer takes nothing any more; what it has sent is still read */
 	bool was_full : 1;
+	bool has_more : 1;     /* behind what was brought up last, more has come */
+	bool is_unsure : 1;    /* whether it has, only the socket can tell */
 	bool is_passed : 1;    /* a passage reads it */
 	bool is_passed_to : 1; /* a passage writes to it */
 	bool is_reset : 1; /* the close is to be a reset */

@@ -56,6 +56,7 @@ void stream_tls_bytes(struct stream *s, struct slice slice)
 	struct ring *r = ring_of(s);
 	struct tls_sink sink = { emit_copy, s };
 	struct tls_input in = { slice.at, slice.len };
+	bool has_more = s->has_more; /* in the socket */
 
 	while (s->state == STREAM_HANDSHAKE || s->state == STREAM_OPEN) {
 		uint32_t need = in.len > RING_BUMP_SIZE ? RING_BUMP_SIZE : in.len < 256 ? 256 : (uint32_t)in.len;
@@ -76,6 +77,7 @@ void stream_tls_bytes(struct stream *s, struct slice slice)
 
 			if (s->state == STREAM_HANDSHAKE)
 				stream_opened(s);
+			s->has_more = has_more || in.len > 0 || tls_has_more(s->tls);
 			if (s->state == STREAM_OPEN)
 				s->duplex.events->on_bytes(&s->duplex, plain);
 			slice_unref(plain);

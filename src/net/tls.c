@@ -194,6 +194,11 @@ static int connection_result(struct tls *t)
 	return t->result;
 }
 
+bool tls_has_more(const struct tls *t)
+{
+	return t->ssl != NULL && SSL_pending(t->ssl) > 0;
+}
+
 bool tls_is_plain_http(const struct tls *t)
 {
 	return t->state == TLS_FAILED && ERR_GET_LIB(t->error) == ERR_LIB_SSL && ERR_GET_REASON(t->error) == SSL_R_HTTP_REQUEST;

@@ -72,6 +72,9 @@ struct tls_info {
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 
+/* Whether opened plaintext waits for the next tls_open(). */
+bool tls_has_more(const struct tls *t);
+
 /* Whether it failed since the client speaks plain HTTP. */
 bool tls_is_plain_http(const struct tls *t);
 

@@ -210,7 +210,10 @@ void backend_keep(struct backend *b)
 {
 	const struct cluster_config *c = b->cluster->view->config;
 
-	if (c->pool.max_idle == 0 || b->worker->is_draining || b->worker->is_stopping)
+	/* What stands behind the response would be taken for the next one. */
+	if (!stream_is_quiet(b->d))
+		duplex_close(b->d, REASON_BACKEND_BAD_RESPONSE);
+	else if (c->pool.max_idle == 0 || b->worker->is_draining || b->worker->is_stopping)
 		duplex_finish(b->d);
 	else
 		pool_put(&b->worker->pool, b->endpoint, b->cluster->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);

@@ -18,6 +18,12 @@ static bool may_keep(const struct h1_server *c)
 	       (!x->is_chunked && !c->expects_continue && http1_body_left_bytes(&c->body) <= DISCARD_MAX);
 }
 
+/* A handshake is answered as a plain request, and the client has written on as if it were a WebSocket's: that is no request. */
+static bool is_behind_upgrade(const struct h1_server *c)
+{
+	return c->x->is_upgrade && c->held.len > 0;
+}
+
 static void client_write(struct h1_server *c, struct slice out)
 {
 	c->x->bytes_out += out.len;
@@ -80,7 +86,7 @@ static void client_head(struct exchange *x, struct response_head *h)
 		x->response_begun = true;
 		if (h->framing == RESPONSE_UNTIL_CLOSE || h->framing == RESPONSE_CHUNKED)
 			h->framing = x->version_minor == 0 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
-		c->keep_alive = may_keep(c) && h->framing != RESPONSE_UNTIL_CLOSE;
+		c->keep_alive = may_keep(c) && !is_behind_upgrade(c) && h->framing != RESPONSE_UNTIL_CLOSE;
 		c->is_chunked = h->framing == RESPONSE_CHUNKED && x->method != HTTP_METHOD_HEAD;
 		h->keep_alive = c->keep_alive;
 	}

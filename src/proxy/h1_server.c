@@ -115,7 +115,7 @@ static void on_timer(struct timer *timer)
 	} else if (is_stuck(c)) {
 		counter_add(COUNTERS_REASONS + REASON_TIMEOUT_WRITE, 1);
 		h1_close(c, REASON_TIMEOUT_WRITE);
-	} else if (c->state == H1_BODY && idle_ms >= body_ms && (c->takes_body || c->is_discarding)) {
+	} else if (c->state == H1_BODY && idle_ms >= body_ms && !passage_is_blocked(c->client) && (c->takes_body || c->is_discarding)) {
 		h1_refuse(c, REASON_TIMEOUT_BODY);
 	} else {
 		bool waits = c->state == H1_BODY && idle_ms < body_ms;

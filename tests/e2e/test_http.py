@@ -767,3 +767,61 @@ def test_many_short_connections_leave_nothing_behind(holdfast, origin):
     some(count)
     wait_until(lambda: hf.fd_count() <= fds + 2, "descriptors to be closed")
     assert hf.memory_kib() - memory < 4096
+
+
+LIE = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+
+
+@pytest.mark.parametrize("backend", ["tcp", "unix", "tls"])
+@pytest.mark.parametrize("total", [4096, 61440, 65536, 131072, 1_000_000, 3 << 20])
+def test_what_stands_behind_a_response_is_nobodys(holdfast, make_origin, certs, short_directory, backend, total):
+    """Where the surplus begins at a buffer's end, or behind a passage, nobody has seen it when the next request comes."""
+    def reply(request, _conn):
+        if request.target != "/lie":
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest"
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        length = total - len(head % total)
+        return head % length + b"A" * length + LIE
+    options = {"tcp": {}, "unix": {"path": short_directory / "backend"}, "tls": {"tls": certs.server_context()}}[backend]
+    hf = holdfast(make_origin(reply, **options), workers=1, cluster={"tls": {"verify": False}} if backend == "tls" else {})
+    for _ in range(4):
+        client = hf.connect()
+        client.send(build_request("/lie") + build_request("/next"))
+        assert client.read_response().body.count(b"A") > total - 100
+        assert client.read_response().text == "honest"
+        assert hf.request("/other").text == "honest"
+
+
+def test_backend_that_stops_reading_is_not_the_clients_fault(holdfast, make_origin):
+    """The body goes by a passage, which waits for the backend: 504, and not 408."""
+    async def stop(_request, _conn):
+        await asyncio.sleep(3600)
+    hf = holdfast(make_origin(before_body=stop, receive_buffer=16384), workers=1,
+                  listener={"timeouts": {"body": "500ms"}, "http": {"max_body_size": 0}},
+                  cluster={"timeouts": {"response": "2s", "idle": "2s"}})
+    client = hf.connect()
+
+    def pour():
+        try:
+            while True:
+                client.socket.sendall(b"x" * 65536)
+        except OSError:
+            pass
+    client.send(build_request("/", "PUT", [("Content-Length", str(1 << 30))]))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pour)
+        assert client.read_response().status == 504
+        client.reset()
+    (line,) = hf.wait_access()
+    assert line["key"].startswith("timeouts.") and line["key"] != "timeouts.body"
+
+
+@pytest.mark.parametrize("behind", [b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"\x81\x85abcdefghi"], ids=["request", "frame"])
+def test_what_is_sent_behind_a_refused_upgrade_is_no_request(holdfast, make_origin, behind):
+    origin = make_origin()
+    client = holdfast(origin).connect()
+    client.send(build_request("/ws", headers=[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+                                              ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]) + behind)
+    assert client.read_response().status == 200
+    client.ends()
+    assert [r.target for r in origin.requests] == ["/ws"]
