@@ -146,9 +146,15 @@ enum proxy_protocol_in { PROXY_PROTOCOL_IN_OFF, PROXY_PROTOCOL_IN_REQUIRE };
 enum tls_min_version { TLS_MIN_1_2 = 2, TLS_MIN_1_3 = 3 };
 enum client_auth_mode { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
 
+/* Where something stands in its file, for what is found wrong with it later; 0: it stands in none. */
+struct config_place {
+	uint32_t line, column;
+};
+
 struct certificate_config {
 	char *cert;
 	char *key;
+	struct config_place place;
 };
 
 struct client_auth_config {
@@ -217,6 +223,7 @@ struct sni_route {
 
 struct listener_config {
 	char *name;
+	struct config_place place;
 	struct addr *bind;
 	size_t bind_count;
 	enum listener_protocol protocol;
@@ -569,6 +576,7 @@ struct endpoint_list {
 
 struct cluster_config {
 	size_t index; /* in config.clusters */
+	struct config_place place;
 	char *name;
 	char *balance; /* a name of cluster/pick's table; CONFIG_BALANCE_DEFAULT when absent */
 	struct request_key hash_on;

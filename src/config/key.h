@@ -80,6 +80,7 @@ struct key {
 	const char *min,
 		*max; /* of numbers, as they would stand in the file; 0 passes without KEY_NOT_ZERO */
 	const char *scalar_key; /* KEY_ITEMS: a single value stands for a mapping with only this key */
+	size_t place_offset; /* KEY_ITEMS: of the struct config_place in an item; 0: it has none */
 	const char *item_word;	/* KEY_ITEMS, KEY_MAP: "cluster", for messages */
 	bool (*applies)(const void *base); /* NULL: always; whether the key has a meaning beside the others of
 					      its mapping */

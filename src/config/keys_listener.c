@@ -57,7 +57,7 @@ static const struct key ocsp_stapling_keys[] = {
 
 static const struct key tls_keys[] = {
 	ITEMS(listener_tls, certificates, certificate_config, certificate_keys, .flags = KEY_REQUIRED,
-	      .item_word = "certificate",
+	      .place_offset = offsetof(struct certificate_config, place), .item_word = "certificate",
 	      .doc = "Chosen by the name that the client asks for (SNI) from the names inside; the first is "
 		     "the default."),
 	ENUM(listener_tls, min_version, tls_min_version, tls_versions, .def = "1.2",

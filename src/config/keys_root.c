@@ -136,8 +136,10 @@ const struct key root_keys[] = {
 	SECTION(config, resolver, resolver_config, resolver_keys, .doc = "How names of `discover` are looked up."),
 	SECTION(config, shutdown, shutdown_config, shutdown_keys, .doc = "How the process ends."),
 	ITEMS(config, listeners, listener_config, listener_keys, .flags = KEY_REQUIRED,
+	      .place_offset = offsetof(struct listener_config, place),
 	      .item_word = "listener", .doc = "Where clients come in."),
 	ITEMS(config, clusters, cluster_config, cluster_keys, .item_word = "cluster",
+	      .place_offset = offsetof(struct cluster_config, place),
 	      .doc = "Where connections go: groups of endpoints that serve the same."),
 	{ 0 },
 };

@@ -254,8 +254,14 @@ static void load_items(struct loader *l, const struct key *row, const char *name
 	items = config_memory_array(l->memory, n->count, row->item_size);
 	if (items == NULL)
 		return;
-	for (size_t i = 0; i < n->count; i++)
-		load_item(l, row, n->items[i], items + i * row->item_size);
+	for (size_t i = 0; i < n->count; i++) {
+		char *item = items + i * row->item_size;
+
+		load_item(l, row, n->items[i], item);
+		if (row->place_offset != 0)
+			*(struct config_place *)field_at(item, row->place_offset) =
+				(struct config_place){ n->items[i]->line, n->items[i]->column };
+	}
 	list_set(row, base, items, n->count);
 }
 

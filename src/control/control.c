@@ -151,6 +151,7 @@ static bool check_paths(const struct config *config, struct config_errors *error
 	}
 	if (config->admin != NULL && config->admin->socket != NULL)
 		check_path(config, "admin.socket", config->admin->socket, directory_fault(config->admin->socket), errors);
+	process_user_check(config->user, errors);
 	return errors->errors_count == before;
 }
 
@@ -211,6 +212,7 @@ static bool open_all(struct control *c, struct config_errors *errors)
 	is_good = open_access_log(config, errors);
 	is_good = sockets_probe(&c->sockets, config, errors) && is_good;
 	is_good = admin_prepare(&c->admin, config, errors) && is_good;
+	is_good = process_user_check(config->user, errors) && is_good;
 	if (!is_good)
 		return false;
 	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */

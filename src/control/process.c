@@ -117,7 +117,18 @@ void process_give(const char *path, const char *user)
 
 static bool add_failure(struct config_errors *errors, const char *user, const char *what, int err)
 {
-	config_errors_add(errors, user, 0, 0, false, "%s: %s", what, strerror(err));
+	config_errors_add(errors, "user", 0, 0, false, "%s: %s: %s", user, what, strerror(err));
+	return false;
+}
+
+bool process_user_check(const char *user, struct config_errors *errors)
+{
+	errno = 0;
+	if (user == NULL || getpwnam(user) != NULL)
+		return true;
+	if (errno != 0 && errno != ENOENT)
+		return add_failure(errors, user, "the user cannot be looked up", errno);
+	config_errors_add(errors, "user", 0, 0, false, "%s: there is no such user", user);
 	return false;
 }
 
@@ -130,7 +141,7 @@ bool process_become(const char *user, struct config_errors *errors)
 	errno = 0;
 	entry = getpwnam(user);
 	if (entry == NULL)
-		return add_failure(errors, user, "there is no such user", errno == 0 ? ENOENT : errno);
+		return process_user_check(user, errors);
 	if (geteuid() != 0) {
 		if (geteuid() != entry->pw_uid)
 			log_warn("user: %s: heeded only when started as root", user);

@@ -10,10 +10,10 @@
 
 #define FAULT_MAX 640
 
-static void add_error(struct config_errors *errors, const struct config *config, const char *kind,
-		      const char *name, const char *fault)
+static void add_error(struct config_errors *errors, const struct config *config, struct config_place at,
+		      const char *kind, const char *name, const char *fault)
 {
-	config_errors_add(errors, config->file, 0, 0, false, "%s \"%s\": %s", kind, name, fault);
+	config_errors_add(errors, config->file, at.line, at.column, false, "%s \"%s\": %s", kind, name, fault);
 }
 
 static void add_no_memory(struct config_errors *errors, const struct config *config)
@@ -70,7 +70,7 @@ static void add_certificate_errors(const struct config *config, const struct lis
 		struct tls_context *c = tls_context_new_server(&alone, fault, sizeof(fault), NULL);
 
 		if (c == NULL)
-			add_error(errors, config, "listener", l->name, fault);
+			add_error(errors, config, l->tls->certificates[i].place, "listener", l->name, fault);
 		tls_context_unref(c);
 	}
 }
@@ -81,7 +81,7 @@ static void warn_of_expiry(const struct config *config, const struct listener_co
 	int64_t expiry_s = tls_context_expiry(c);
 
 	if (expiry_s != 0 && expiry_s <= (int64_t)time(NULL))
-		config_errors_add(errors, config->file, 0, 0, true,
+		config_errors_add(errors, config->file, l->place.line, l->place.column, true,
 				  "listener \"%s\": a certificate has expired", l->name);
 }
 
@@ -106,8 +106,11 @@ static struct tls_context *server_context(const struct config *config, const str
 		server_options(&o, t, tickets);
 		c = tls_context_new_server(&o, fault, sizeof(fault), NULL);
 		if (c == NULL) {
-			add_error(errors, config, "listener", l->name, fault);
+			size_t before = errors->errors_count;
+
 			add_certificate_errors(config, l, files, errors);
+			if (errors->errors_count == before) /* it is none of them */
+				add_error(errors, config, l->place, "listener", l->name, fault);
 		} else {
 			warn_of_expiry(config, l, c, errors);
 		}
@@ -145,7 +148,7 @@ static struct tls_context *client_context(const struct config *config, const str
 	struct tls_context *made = tls_context_new_client(&o, fault, sizeof(fault), NULL);
 
 	if (made == NULL)
-		add_error(errors, config, "cluster", c->name, fault);
+		add_error(errors, config, c->place, "cluster", c->name, fault);
 	return made;
 }
 
@@ -162,7 +165,7 @@ static void check_secret(const struct config *config, const struct cluster_confi
 	if (error == NULL)
 		return;
 	snprintf(fault, sizeof(fault), "%.400s: %s", cookie->secret_file, error);
-	add_error(errors, config, "cluster", c->name, fault);
+	add_error(errors, config, c->place, "cluster", c->name, fault);
 }
 
 static void make_cluster_contexts(struct snapshot *s, struct config_errors *errors)
