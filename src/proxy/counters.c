@@ -32,6 +32,14 @@ static const struct counter_row rows[] = {
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"http\",direction=\"out\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"in\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"out\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"in\",form=\"compressed\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"in\",form=\"plain\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"out\",form=\"plain\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"out\",form=\"compressed\"", false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
 

@@ -29,6 +29,10 @@ enum {
 	PROXY_BYTES_HTTP_OUT,
 	PROXY_BYTES_TCP_IN,
 	PROXY_BYTES_TCP_OUT,
+	PROXY_INFLATED_IN, /* frames of clients before they were inflated on behalf of an endpoint, */
+	PROXY_INFLATED_OUT, /* and behind */
+	PROXY_DEFLATED_IN,
+	PROXY_DEFLATED_OUT,
 	PROXY_COUNTERS_END
 };
 

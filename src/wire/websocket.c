@@ -198,6 +198,9 @@ static const struct {
 	[WS_ERR_FRAGMENT] = { "continuation of no message, or new message inside a fragmented one",
 			      WS_CLOSE_PROTOCOL },
 	[WS_ERR_TOO_BIG] = { "frame or message is over the limit", WS_CLOSE_TOO_BIG },
+	[WS_ERR_DATA] = { "compressed data is broken", WS_CLOSE_DATA },
+	[WS_ERR_RATIO] = { "a message inflates to too many times its size", WS_CLOSE_TOO_BIG },
+	[WS_ERR_MEMORY] = { "no memory to compress or inflate", WS_CLOSE_INTERNAL },
 	[WS_ERR_CLOSE_BODY] = { "close frame with a body of one byte or a code that may not be sent",
 				WS_CLOSE_PROTOCOL },
 };

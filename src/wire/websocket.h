@@ -43,6 +43,9 @@ enum ws_error {
 	WS_ERR_RSV,	   /* a reserved bit that no negotiated extension defines there (5.2, RFC 7692 6) */
 	WS_ERR_FRAGMENT,   /* a continuation of nothing, or a new message inside a fragmented one (5.4) */
 	WS_ERR_TOO_BIG,	   /* the frame or the message is over the limit: 1009 */
+	WS_ERR_DATA,	   /* compressed data that is none (RFC 7692 7.2.2): 1007 */
+	WS_ERR_RATIO,	   /* it inflates to too many times its size: 1009 */
+	WS_ERR_MEMORY,	   /* to compress, or to inflate: 1011 */
 	WS_ERR_CLOSE_BODY, /* a Close of one byte, or with a code that may not be sent (5.5.1, 7.4) */
 	WS_ERR_COUNT
 };
@@ -54,6 +57,7 @@ enum {
 	WS_CLOSE_PROTOCOL = 1002,
 	WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a code */
 	WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame at all */
+	WS_CLOSE_DATA = 1007,
 	WS_CLOSE_POLICY = 1008,
 	WS_CLOSE_TOO_BIG = 1009,
 	WS_CLOSE_INTERNAL = 1011,
@@ -98,7 +102,7 @@ void ws_mask(uint8_t *buf, size_t len, const uint8_t key[4], uint64_t offset);
 
 /* May this code stand in a Close frame (7.4)?  1000-1003, 1007-1014, 3000-4999. */
 bool ws_close_code_is_valid(uint16_t code);
-/* What the peer is owed for an error (positive or as returned, negative): 1002, or 1009. */
+/* What the peer is owed for an error (positive or as returned, negative). */
 uint16_t ws_close_code_of(int error);
 /* One clause for the log and the Close reason; never NULL, at most WS_CLOSE_REASON_MAX bytes. */
 const char *ws_error_text(int error);
