@@ -245,6 +245,26 @@ static void hold_if_full(struct ws_relay *r, int from)
 		slow_began(r);
 }
 
+#ifdef HF_TRACKER_BYPASS
+/* What tests/bench compares with: bytes go on, and nobody looks at them.  In no other build. */
+static bool is_bypassed(void)
+{
+	static int answer = -1;
+
+	if (answer < 0)
+		answer = getenv("HOLDFAST_TRACKER_BYPASS") != NULL;
+	return answer > 0;
+}
+
+static bool bypass_bytes(struct ws_relay *r, int from, struct slice in)
+{
+	r->sides[from].bytes += in.len;
+	side_write(r, !from, slice_ref(in));
+	hold_if_full(r, from);
+	return true;
+}
+#endif
+
 bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 {
 	struct ws_side *s = &r->sides[from];
@@ -254,6 +274,10 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	struct ws_summary sum;
 	int error;
 
+#ifdef HF_TRACKER_BYPASS
+	if (is_bypassed())
+		return bypass_bytes(r, from, in);
+#endif
 	s->heard_ms = (uint32_t)ring_of(r)->now_ms;
 	if (s->is_closed)
 		return true;
