@@ -108,8 +108,8 @@ static const struct key deflate_keys[] = {
 	     .doc = "From little memory to fast and small."),
 	SIZE(deflate_policy, min_size, .def = "64B", .max = "16KiB",
 	     .doc = "A shorter message goes as it is."),
-	UINT(deflate_policy, max_ratio, .def = "1000", .max = "1100",
-	     .doc = "A message of a client that inflates to more than 64 KiB and to more than so many times its size closes the "
+	UINT(deflate_policy, max_ratio, .def = "200", .max = "1100",
+	     .doc = "A message of a client that inflates to more than 1 MiB and to more than so many times its size closes the "
 		    "connection with 1009; 0 is no limit. max_message_size holds for what it inflates to."),
 	{ 0 },
 };

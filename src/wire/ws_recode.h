@@ -18,7 +18,7 @@
 #define WS_RECODE_CHUNK 16384u
 #define WS_RECODE_PLAIN 4096u
 /* What any message may inflate to before its ratio counts. */
-#define WS_RECODE_FREE 65536u
+#define WS_RECODE_FREE (1u << 20)
 
 /* What the connections of one thread share; all zero but for the pool's streams between two calls. */
 struct ws_recode_room {

@@ -102,7 +102,7 @@ static size_t read_messages(const struct sink *s, enum ws_role from, unsigned rs
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sink a = { .out = first }, b = { .out = second }, c = { .out = third };
-	struct ws_recode_rules rules = { .shape = { .window_bits = 15 }, .max_ratio = 200, .max_message_len = 300000 };
+	struct ws_recode_rules rules = { .shape = { .window_bits = 15 }, .max_ratio = 200, .max_message_len = 3000000 };
 	struct ws_recode_rules pack = { .shape = { .deflates = true, .level = 1, .memory_level = 1 } };
 	size_t len, cut, n;
 	int error, again;
@@ -122,8 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* a ratio is what has come out by what has gone in so far */
 	if (!a.is_over && !b.is_over && error != -WS_ERR_RATIO && again != -WS_ERR_RATIO) {
 		MUST(error == again);
-		n = read_messages(&a, WS_FROM_CLIENT, 0, 300000, messages[0]);
-		MUST(n == read_messages(&b, WS_FROM_CLIENT, 0, 300000, messages[1]));
+		n = read_messages(&a, WS_FROM_CLIENT, 0, 3000000, messages[0]);
+		MUST(n == read_messages(&b, WS_FROM_CLIENT, 0, 3000000, messages[1]));
 		MUST(memcmp(messages[0], messages[1], n) == 0);
 	}
 	a.len = b.len = 0;
