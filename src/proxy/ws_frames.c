@@ -20,13 +20,31 @@ struct ws_care *ws_care_of(struct ws_relay *r)
 
 /* ---- towards a side ---- */
 
+/* Where so much waits already, a small piece is copied: it would keep a whole receive buffer for as long as it waits. */
+#define COPY_ABOVE 16384u
+#define COPY_MAX   2048u
+
+static struct slice copied(struct ws_relay *r, struct slice s)
+{
+	struct slice copy = ring_copy(ring_of(r), s.at, s.len);
+
+	if (copy.len != s.len)
+		return s; /* no memory: it waits as it is */
+	slice_unref(s);
+	return copy;
+}
+
 void side_write(struct ws_relay *r, int to, struct slice s)
 {
 	struct ws_side *side = &r->sides[to];
 
 	if (to == CLIENT && slow_waits(r) && slow_push(r, s.at, s.len, 0)) {
 		slice_unref(s);
-	} else if (side->d != NULL)
+		return;
+	}
+	if (side->d != NULL && side->d->queued > COPY_ABOVE && s.len <= COPY_MAX)
+		s = copied(r, s);
+	if (side->d != NULL)
 		duplex_write(side->d, s);
 	else
 		slice_unref(s);
