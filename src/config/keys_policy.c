@@ -144,7 +144,7 @@ const struct key websocket_keys[] = {
 	FLAGS(websocket_policy, opcodes, opcode_words, .def = "text, binary",
 	      .doc = "The kinds of messages that a client may send; another closes the connection with 1003."),
 	SIZE(websocket_policy, send_buffer, .def = "256KiB", .min = "4KiB", .max = "1GiB",
-	     .flags = KEY_NOT_ZERO, .doc = "What may wait for a slow client, beside what its socket holds."),
+	     .flags = KEY_NOT_ZERO, .doc = "What may wait for a slow client, beside what its socket holds; when reading stops, up to 256 KiB may be under way."),
 	ENUM(websocket_policy, slow_client, slow_client, slow_client_words, .def = "pause",
 	     .doc = "When it is full: stop reading the backend, close with 1013 after `slow_timeout`, drop "
 		    "the oldest whole "

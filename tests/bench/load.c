@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define OPENING_MAX 64 /* handshakes at once while many connections are opened: below every listen queue */

@@ -9,6 +9,7 @@ from kit.wait import wait_until
 SIZE = 1024
 FEW, MANY = 1200, 4000  # messages: more than the bound
 SEND_BUFFER = 64 << 10
+UNDER_WAY = 256 << 10  # what one receive may still bring when reading stops: net/stream's credit
 
 
 def numbered(i):
@@ -82,7 +83,7 @@ def test_clients_that_read_nothing_cost_their_bound_and_nobody_else(holdfast, ba
     else:
         wait_until(lambda: finished(backend) == len(stalled), "the backend to have sent everything, held back by nobody", timeout=80)
     grown = hf.memory_kib() - before
-    assert grown < len(stalled) * 2 * (SEND_BUFFER >> 10) + 12 * 1024, f"{grown} KiB"
+    assert grown < len(stalled) * (SEND_BUFFER + UNDER_WAY >> 10) + 12 * 1024, f"{grown} KiB"
     for i, client in enumerate(others):
         client.send(frame(TEXT, b"still there %d" % i))
     for i, client in enumerate(others):
