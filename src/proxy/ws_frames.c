@@ -81,6 +81,23 @@ void side_read(struct ws_relay *r, int side)
 
 /* ---- what a run held ---- */
 
+static void count_messages(int from, const struct ws_summary *sum)
+{
+	enum histogram h = from == CLIENT ? HISTOGRAM_MESSAGE_IN : HISTOGRAM_MESSAGE_OUT;
+	unsigned texts = from == CLIENT ? PROXY_TEXTS_IN : PROXY_TEXTS_OUT;
+
+	if (sum->text_count > 0)
+		counter_add(texts, sum->text_count);
+	if (sum->text_count < sum->message_count)
+		counter_add(texts + 1, sum->message_count - sum->text_count);
+	for (unsigned left = sum->size_classes; left != 0; left &= left - 1) {
+		unsigned c = (unsigned)__builtin_ctz(left);
+
+		histogram_add_sizes(h, c, sum->sizes[c]);
+	}
+	histogram_add_sum(h, sum->message_bytes);
+}
+
 static void count(struct ws_relay *r, int from, const struct ws_summary *sum, uint32_t own_pongs)
 {
 	struct ws_side *s = &r->sides[from];
@@ -97,7 +114,7 @@ static void count(struct ws_relay *r, int from, const struct ws_summary *sum, ui
 	if (sum->pong_count > own_pongs)
 		counter_add(from == CLIENT ? PROXY_PONGS_IN : PROXY_PONGS_OUT, sum->pong_count - own_pongs);
 	if (sum->message_count > 0)
-		counter_add(from == CLIENT ? PROXY_MESSAGES_IN : PROXY_MESSAGES_OUT, sum->message_count);
+		count_messages(from, sum);
 }
 
 /* What a side has sent goes on; takes the slice. */

@@ -33,7 +33,8 @@ struct ws_side {
 	uint64_t bytes;		   /* from it */
 	uint64_t messages;
 	uint32_t heard_ms;  /* low bits of the ring's clock: its last sign of life */
-	uint32_t ping_us;   /* low bits of the clock: when our ping left that it has not answered yet */
+	uint32_t ping_us;   /* low bits of the clock: when our ping left that it has not answered yet; then (has_rtt) how long
+			     * that took */
 	uint32_t queued;    /* of d, when the ping was last looked after */
 	struct ws_sift sift; /* of what it sends */
 	bool is_muted : 1;  /* a Close has gone to the other side for it: what it still sends is dropped */
@@ -42,6 +43,7 @@ struct ws_side {
 	bool is_pinged : 1; /* a ping of ours is under way to it */
 	bool ping_is_due : 1; /* one goes to it as soon as a frame may stand there */
 	bool is_held : 1;   /* not read: what it sends has nowhere to go just now */
+	bool has_rtt : 1;
 	bool is_delayed : 1; /* not read: it has sent more than its rate */
 };
 
@@ -187,6 +189,8 @@ bool slow_drops(const struct ws_relay *r);
 bool slow_takes(const struct ws_relay *r, unsigned marks);
 /* Something waits above the client's stream: what is written next waits behind it. */
 bool slow_waits(const struct ws_relay *r);
+/* And how much of it. */
+uint32_t slow_waiting(const struct ws_relay *r);
 /* Adds a copy to what waits, and drops what is too much.  false: nothing can wait, for lack of memory. */
 bool slow_push(struct ws_relay *r, const uint8_t *at, size_t len, unsigned marks);
 void slow_pump(struct ws_relay *r, bool all);

@@ -147,7 +147,10 @@ static void describe(const void *object, struct connection_info *out)
 	out->bytes_out = backend->bytes;
 	out->messages_in = client->messages;
 	out->messages_out = backend->messages;
-	out->queued_client = client->d != NULL ? client->d->queued : 0;
+	out->dropped_in = r->care != NULL ? r->care->dropped[CLIENT] : 0;
+	out->dropped_out = r->care != NULL ? r->care->dropped[BACKEND] : 0;
+	out->rtt_us = client->has_rtt && !client->is_pinged ? client->ping_us : 0;
+	out->queued_client = (client->d != NULL ? client->d->queued : 0) + slow_waiting(r);
 	out->queued_backend = backend->d != NULL ? backend->d->queued : 0;
 }
 

@@ -49,6 +49,11 @@ bool slow_waits(const struct ws_relay *r)
 	return r->care != NULL && r->care->has_queue && !ws_queue_is_empty(&r->care->queue);
 }
 
+uint32_t slow_waiting(const struct ws_relay *r)
+{
+	return slow_waits(r) ? (uint32_t)r->care->queue.cost : 0;
+}
+
 static struct ws_queue *queue_of(struct ws_relay *r)
 {
 	struct ws_care *care = ws_care_of(r);

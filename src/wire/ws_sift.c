@@ -192,7 +192,8 @@ static void sum_add(struct ws_summary *out, const struct ws_event *ev)
 		out->ping_count += ev->frame.opcode == WS_OP_PING;
 		out->pong_count += ev->frame.opcode == WS_OP_PONG;
 	} else if (ev->kind == WS_EVENT_FRAME_END) {
-		out->message_count += ev->ends_message;
+		if (ev->ends_message)
+			ws_summary_add(out, ev->message_len, ev->is_text);
 		out->close_code = ev->close_code;
 	}
 }

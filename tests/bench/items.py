@@ -192,7 +192,7 @@ def slow_clients(proxy, options):
 	try:
 		if stalled.line(30) != "ready":
 			raise Void("the stalled ones did not open: " + stalled.last_words())
-		time.sleep(2.0)  # until what may wait for them is full
+		time.sleep(4.0)  # until what may wait for them is full
 		beside = echoes()
 		growth = proxy.pss_bytes() - before
 	finally:
