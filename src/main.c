@@ -99,6 +99,9 @@ static int print_version(void)
 	printf("liburing  2.3\n"); /* the oldest that will do, and the last that does not say its version */
 #endif
 	print_version_of_pcre2();
+#ifdef HF_TRACKER_BYPASS
+	puts("built for tests/bench: --enable-tracker-bypass");
+#endif
 	printf("libyaml   %s\n", yaml_get_version_string());
 	print_io_uring();
 	return printed(0);

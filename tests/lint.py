@@ -24,6 +24,7 @@ DOORS = [
     ("PCRE2", re.compile(r"^pcre2"), ["base/regex."]),
     ("OpenSSL", re.compile(r"^openssl/"), ["net/", "base/digest.", "base/signature."]),
     ("xxHash", re.compile(r"^xxh"), ["base/hash."]),
+    ("zlib", re.compile(r"^zlib\.h$"), ["wire/zip."]),
     ("nghttp2", re.compile(r"^nghttp2"), ["wire/"]),
     ("jansson", re.compile(r"^jansson"), ["control/", "guard/", "ctl/"]),
 ]

@@ -24,7 +24,7 @@ enum {
 	COUNTERS_REFUSED = 576,	   /* + enum reason: refusals, which COUNTERS_REASONS leaves out */
 	COUNTERS_CLOSES = 704,	   /* WebSocket closes by code: proxy/counters */
 	COUNTERS_HISTOGRAMS = 768, /* base/histogram */
-	COUNTERS_MAX = 896
+	COUNTERS_MAX = 1024
 };
 
 struct counter_row {

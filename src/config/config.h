@@ -356,7 +356,17 @@ struct auth_config {
 
 enum over_rate { OVER_RATE_DELAY, OVER_RATE_CLOSE, OVER_RATE_DROP };
 enum slow_client { SLOW_CLIENT_PAUSE, SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST, SLOW_CLIENT_LATEST };
-enum ws_compression { WS_COMPRESSION_PASS, WS_COMPRESSION_STRIP };
+enum ws_compression { WS_COMPRESSION_PASS, WS_COMPRESSION_STRIP, WS_COMPRESSION_TERMINATE };
+
+/* For WS_COMPRESSION_TERMINATE. */
+struct deflate_policy {
+	bool context_takeover;
+	uint32_t window_bits;
+	uint32_t level;
+	uint32_t memory_level;
+	uint64_t min_size_bytes;
+	uint32_t max_ratio;
+};
 
 /* Bits of the kinds of messages, by their opcodes. */
 enum ws_opcodes { WS_OPCODES_TEXT = 1 << 1, WS_OPCODES_BINARY = 1 << 2, WS_OPCODES_ALL = 3 << 1 };
@@ -381,6 +391,7 @@ struct websocket_policy {
 	char **subprotocols;
 	size_t subprotocols_count;
 	enum ws_compression compression;
+	struct deflate_policy deflate;
 };
 
 struct sockjs_config {

@@ -89,6 +89,28 @@ static const struct key_word slow_client_words[] = {
 static const struct key_word compression_words[] = {
 	{ "pass", WS_COMPRESSION_PASS, false },
 	{ "strip", WS_COMPRESSION_STRIP, false },
+	{ "terminate", WS_COMPRESSION_TERMINATE, false },
+	{ 0 },
+};
+
+static const struct key deflate_keys[] = {
+	SWITCH(deflate_policy, context_takeover, .def = "false",
+	       .doc = "Whether a message may refer to the ones before it, which compresses better, and costs each connection "
+		      "two streams for good: with the defaults 262 KiB for what it is sent and 39 KiB for what it sends. Without, a "
+		      "stream is held only while a message is under way. Never where messages may be dropped."),
+	UINT(deflate_policy, window_bits, .def = "15", .min = "9", .max = "15", .flags = KEY_NOT_ZERO,
+	     .doc = "The window is 2 to this power bytes, both ways; a client may ask for less, and one that does not let itself be "
+		    "told uses 15 for what it sends. A stream to a client takes 2^(window_bits + 2) + 2^(memory_level + 9) bytes "
+		    "and 6 KiB, one from it 2^window_bits and 7 KiB."),
+	UINT(deflate_policy, level, .def = "6", .min = "1", .max = "9", .flags = KEY_NOT_ZERO,
+	     .doc = "From fast to small."),
+	UINT(deflate_policy, memory_level, .def = "8", .min = "1", .max = "9", .flags = KEY_NOT_ZERO,
+	     .doc = "From little memory to fast and small."),
+	SIZE(deflate_policy, min_size, .def = "64B", .max = "16KiB",
+	     .doc = "A shorter message goes as it is."),
+	UINT(deflate_policy, max_ratio, .def = "200", .max = "1100",
+	     .doc = "A message of a client that inflates to more than 1 MiB and to more than so many times its size closes the "
+		    "connection with 1009; 0 is no limit. max_message_size holds for what it inflates to."),
 	{ 0 },
 };
 
@@ -122,7 +144,7 @@ const struct key websocket_keys[] = {
 	FLAGS(websocket_policy, opcodes, opcode_words, .def = "text, binary",
 	      .doc = "The kinds of messages that a client may send; another closes the connection with 1003."),
 	SIZE(websocket_policy, send_buffer, .def = "256KiB", .min = "4KiB", .max = "1GiB",
-	     .flags = KEY_NOT_ZERO, .doc = "What may wait for a slow client, beside what its socket holds."),
+	     .flags = KEY_NOT_ZERO, .doc = "What may wait for a slow client, beside what its socket holds; when reading stops, up to 256 KiB may be under way."),
 	ENUM(websocket_policy, slow_client, slow_client, slow_client_words, .def = "pause",
 	     .doc = "When it is full: stop reading the backend, close with 1013 after `slow_timeout`, drop "
 		    "the oldest whole "
@@ -132,7 +154,9 @@ const struct key websocket_keys[] = {
 	LIST(websocket_policy, subprotocols, char *, type_token,
 	     .doc = "Subprotocols that may be agreed on: others are taken out of a client's offer. Absent: all."),
 	ENUM(websocket_policy, compression, ws_compression, compression_words, .def = "pass",
-	     .doc = "Offers of permessage-deflate are passed to the backend, or taken out."),
+	     .doc = "Offers of permessage-deflate are passed to the backend, or taken out, or (terminate) answered by the proxy, "
+		    "which inflates and compresses for a backend that hears nothing of it."),
+	SECTION(websocket_policy, deflate, deflate_policy, deflate_keys, .doc = "How `compression: terminate` compresses."),
 	{ 0 },
 };
 

@@ -234,15 +234,13 @@ static void sample(struct admin *a)
 	static const unsigned ids[ADMIN_RATES] = {
 		[ADMIN_RATE_HANDSHAKES] = PROXY_WEBSOCKETS,
 		[ADMIN_RATE_REQUESTS] = PROXY_REQUESTS,
-		[ADMIN_RATE_MESSAGES_IN] = PROXY_MESSAGES_IN,
-		[ADMIN_RATE_MESSAGES_OUT] = PROXY_MESSAGES_OUT,
 	};
 
 	a->samples_at = (a->samples_at + 1) % ADMIN_SAMPLES;
 	a->samples_count += a->samples_count < ADMIN_SAMPLES;
 	a->sample_ms[a->samples_at] = a->control->ring.now_ms;
 	for (unsigned i = 0; i < ADMIN_RATES; i++)
-		a->samples[a->samples_at][i] = counter_sum(ids[i]);
+		a->samples[a->samples_at][i] = ids[i] != 0 ? counter_sum(ids[i]) : proxy_messages(i == ADMIN_RATE_MESSAGES_OUT);
 }
 
 static void on_sample(struct timer *t)

@@ -252,6 +252,12 @@ static void print_json(struct str *s, const struct connection_info *i, bool is_f
 	number(s, "bytes_out", i->bytes_out);
 	number(s, "messages_in", i->messages_in);
 	number(s, "messages_out", i->messages_out);
+	number(s, "dropped_in", i->dropped_in);
+	number(s, "dropped_out", i->dropped_out);
+	if (i->rtt_us != 0) {
+		str_cstr(s, ", \"rtt_seconds\": ");
+		str_dec_point(s, i->rtt_us, 6);
+	}
 	number(s, "queued_client", i->queued_client);
 	number(s, "queued_backend", i->queued_backend);
 	str_char(s, '}');

@@ -59,8 +59,8 @@ static json_t *status_totals(void)
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)counter_sum(PROXY_REQUESTS), "websockets",
 			 (json_int_t)counter_sum(PROXY_WEBSOCKETS), "tcp_connections",
 			 (json_int_t)counter_sum(PROXY_TCP_CONNECTIONS), "messages_in",
-			 (json_int_t)counter_sum(PROXY_MESSAGES_IN), "messages_out",
-			 (json_int_t)counter_sum(PROXY_MESSAGES_OUT));
+			 (json_int_t)proxy_messages(false), "messages_out",
+			 (json_int_t)proxy_messages(true));
 }
 
 static json_t *status_rates(const struct admin *a)

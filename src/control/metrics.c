@@ -137,29 +137,60 @@ static void write_closes(struct str *s)
 	}
 }
 
+static void histogram_labels(struct str *s, const struct histogram_row *row, const char *bound)
+{
+	if (row->labels == NULL && bound == NULL)
+		return;
+	str_char(s, '{');
+	if (row->labels != NULL)
+		str_cstr(s, row->labels);
+	if (row->labels != NULL && bound != NULL)
+		str_char(s, ',');
+	if (bound != NULL) {
+		str_cstr(s, "le=\"");
+		str_cstr(s, bound);
+		str_char(s, '"');
+	}
+	str_char(s, '}');
+}
+
 static void write_histogram(struct str *s, enum histogram h)
 {
 	const struct histogram_row *row = &histogram_rows[h];
+	unsigned bounds = row->is_size ? HISTOGRAM_SIZE_BOUNDS : HISTOGRAM_BOUNDS;
 	struct histogram_sum sum;
+	char bound[32];
+	struct str b;
 
 	histogram_read(h, &sum);
-	family(s, row->name, "histogram", row->help);
-	for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++) {
-		sample(s, row->name);
-		str_cstr(s, "_bucket{le=\"");
-		if (i < HISTOGRAM_BOUNDS)
-			str_dec_point(s, histogram_bounds_us[i], 6);
+	if (h == 0 || strcmp(row->name, histogram_rows[h - 1].name) != 0)
+		family(s, row->name, "histogram", row->help);
+	for (unsigned i = 0; i <= bounds; i++) {
+		str_init(&b, bound, sizeof(bound));
+		if (i == bounds)
+			str_cstr(&b, "+Inf");
+		else if (row->is_size)
+			str_dec(&b, histogram_size_bound(i));
 		else
-			str_cstr(s, "+Inf");
-		str_cstr(s, "\"}");
-		value(s, i < HISTOGRAM_BOUNDS ? sum.upto[i] : sum.count);
+			str_dec_point(&b, histogram_bounds_us[i], 6);
+		bound[b.len] = '\0';
+		sample(s, row->name);
+		str_cstr(s, "_bucket");
+		histogram_labels(s, row, bound);
+		value(s, i < bounds ? sum.upto[i] : sum.count);
 	}
 	sample(s, row->name);
-	str_cstr(s, "_sum ");
-	str_dec_point(s, sum.sum_us, 6);
+	str_cstr(s, "_sum");
+	histogram_labels(s, row, NULL);
+	str_char(s, ' ');
+	if (row->is_size)
+		str_dec(s, sum.sum);
+	else
+		str_dec_point(s, sum.sum, 6);
 	str_char(s, '\n');
 	sample(s, row->name);
 	str_cstr(s, "_count");
+	histogram_labels(s, row, NULL);
 	value(s, sum.count);
 }
 

@@ -30,6 +30,8 @@ struct connection_info {
 	uint64_t age_ms;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
 	uint64_t messages_in, messages_out;
+	uint64_t dropped_in, dropped_out; /* messages that were not passed on */
+	uint32_t rtt_us;		  /* of the last ping to the client; 0: none was answered */
 	uint32_t queued_client, queued_backend; /* bytes that wait to leave */
 };
 

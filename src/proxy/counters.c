@@ -8,8 +8,10 @@ static const struct counter_row rows[] = {
 	{ "websocket_connections", "WebSocket connections that are open.", NULL, true },
 	{ "tcp_connections_total", "Connections of tcp listeners that reached an endpoint.", NULL, false },
 	{ "tcp_connections", "Connections of tcp listeners that are open.", NULL, true },
-	{ "websocket_messages_total", "Messages relayed.", "direction=\"in\"", false },
-	{ "websocket_messages_total", "Messages relayed.", "direction=\"out\"", false },
+	{ "websocket_messages_total", "Messages relayed.", "direction=\"in\",opcode=\"text\"", false },
+	{ "websocket_messages_total", "Messages relayed.", "direction=\"in\",opcode=\"binary\"", false },
+	{ "websocket_messages_total", "Messages relayed.", "direction=\"out\",opcode=\"text\"", false },
+	{ "websocket_messages_total", "Messages relayed.", "direction=\"out\",opcode=\"binary\"", false },
 	{ "upstream_retries_total", "Further tries on another endpoint.", NULL, false },
 	{ "websocket_pings_total", "Pings of the proxy's own.", "to=\"client\"", false },
 	{ "websocket_pings_total", "Pings of the proxy's own.", "to=\"backend\"", false },
@@ -32,6 +34,14 @@ static const struct counter_row rows[] = {
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"http\",direction=\"out\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"in\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"out\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"in\",form=\"compressed\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"in\",form=\"plain\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"out\",form=\"plain\"", false },
+	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
+	  "direction=\"out\",form=\"compressed\"", false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
 
@@ -68,6 +78,12 @@ const char *proxy_close_initiator(unsigned index)
 	static const char *const words[] = { "client", "backend", "proxy" };
 
 	return words[index % PROXY_CLOSE_INITIATORS];
+}
+
+uint64_t proxy_messages(bool is_out)
+{
+	return is_out ? counter_sum(PROXY_TEXTS_OUT) + counter_sum(PROXY_BINARIES_OUT) :
+			counter_sum(PROXY_TEXTS_IN) + counter_sum(PROXY_BINARIES_IN);
 }
 
 void proxy_counters_setup(void)

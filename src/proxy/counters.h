@@ -10,8 +10,10 @@ enum {
 	PROXY_WEBSOCKETS_OPEN,	   /* now */
 	PROXY_TCP_CONNECTIONS,
 	PROXY_TCP_OPEN,
-	PROXY_MESSAGES_IN, /* from clients */
-	PROXY_MESSAGES_OUT,
+	PROXY_TEXTS_IN, /* messages from clients, */
+	PROXY_BINARIES_IN,
+	PROXY_TEXTS_OUT, /* and to them */
+	PROXY_BINARIES_OUT,
 	PROXY_RETRIES,
 	PROXY_PINGS_CLIENT, /* sent by the proxy */
 	PROXY_PINGS_BACKEND,
@@ -29,6 +31,10 @@ enum {
 	PROXY_BYTES_HTTP_OUT,
 	PROXY_BYTES_TCP_IN,
 	PROXY_BYTES_TCP_OUT,
+	PROXY_INFLATED_IN, /* frames of clients before they were inflated on behalf of an endpoint, */
+	PROXY_INFLATED_OUT, /* and behind */
+	PROXY_DEFLATED_IN,
+	PROXY_DEFLATED_OUT,
 	PROXY_COUNTERS_END
 };
 
@@ -38,6 +44,9 @@ enum {
 void proxy_count_close(unsigned code, unsigned closed_by); /* enum closed_by */
 void proxy_close_code_print(unsigned index, char out[8]);
 const char *proxy_close_initiator(unsigned index);
+
+/* Messages of both kinds that were relayed. */
+uint64_t proxy_messages(bool is_out);
 
 /* Once, at start. */
 void proxy_counters_setup(void);

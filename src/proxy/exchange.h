@@ -15,6 +15,7 @@
 #include "proxy/head_response.h"
 #include "proxy/view.h"
 #include "proxy/worker.h"
+#include "wire/ws_handshake.h"
 
 struct exchange;
 struct listener;
@@ -66,6 +67,7 @@ struct exchange {
 	void *handler_user; /* the handler's */
 	struct access_entry *log;
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
+	struct ws_deflate deflate; /* what the proxy answers of it; when has_deflate */
 	struct limit_key message_key; /* of a WebSocket; when has_message_key */
 	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
@@ -86,6 +88,7 @@ struct exchange {
 	bool prefers_json : 1;
 	bool is_logged : 1;
 	bool has_message_key : 1;
+	bool has_deflate : 1;
 };
 
 /* Who is asking, as far as the client's half knows it. */

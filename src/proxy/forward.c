@@ -320,6 +320,20 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	arm(f, config_of(f)->timeouts.idle_ms);
 }
 
+/* The answer to the client's offer, where the endpoint knows nothing of it.  Behind what stands in `fields`. */
+static void deflate_add(const struct exchange *x, struct response_head *out, struct http_field *fields,
+			char answer[WS_DEFLATE_TEXT_MAX])
+{
+	int len = x->has_deflate ? ws_deflate_write(answer, WS_DEFLATE_TEXT_MAX, &x->deflate) : 0;
+
+	if (len <= 0)
+		return;
+	fields[out->own_count] = (struct http_field){ "sec-websocket-extensions", answer, (uint32_t)len, 24,
+						      HTTP_SEC_WEBSOCKET_EXTENSIONS };
+	out->own = fields;
+	out->own_count++;
+}
+
 /* 101: both become frames, or the answer is none. */
 static void upgrade(struct forward *f, const struct http_head *head, struct slice rest)
 {
@@ -330,9 +344,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	struct response_head out = response_of(head);
 	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route,
 					.connection = x->connection };
-	char cookie[AFFINITY_COOKIE_MAX];
+	char cookie[AFFINITY_COOKIE_MAX], answer[WS_DEFLATE_TEXT_MAX];
 	struct str text;
-	struct http_field field;
+	struct http_field fields[2];
 	struct slice early;
 
 	http_head_init(&sent, w->fields, w->fields_cap);
@@ -343,7 +357,8 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	}
 	out.is_upgrade = true;
 	str_init(&text, cookie, sizeof(cookie));
-	cookie_add(f, &out, &field, &text);
+	cookie_add(f, &out, fields, &text);
+	deflate_add(x, &out, fields, answer);
 	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
 	outlier_upgraded(f->backend.endpoint);
@@ -354,6 +369,7 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 		x->guest = 0;
 	parts.log = x->log;
 	parts.began_ns = x->began_ns;
+	parts.deflate = x->has_deflate ? &x->deflate : NULL;
 	parts.message_key = x->has_message_key ? &x->message_key : NULL;
 	x->log = NULL;
 	ws_relay_start(&parts, early, rest);
@@ -742,6 +758,7 @@ void forward_start(struct exchange *x, const struct request *r)
 		exchange_refuse(x, why);
 		return;
 	}
+	x->has_deflate = x->is_upgrade && ws_relay_compresses(r->head, &x->route->websocket, &x->deflate);
 	x->handler = &handler;
 	x->handler_user = f;
 	backend_start(&f->backend);

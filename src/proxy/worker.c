@@ -140,6 +140,7 @@ void worker_done(struct worker *w)
 	connections_done(&w->open);
 	free(w->fields);
 	free(w->response_fields);
+	ws_relays_done(w);
 	free(w->scratch);
 	w->scratch = NULL;
 }

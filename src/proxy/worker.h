@@ -56,6 +56,7 @@ struct worker {
 	struct http_field *fields; /* for the request head that is being parsed */
 	struct http_field *response_fields; /* for a backend's */
 	uint32_t fields_cap;
+	struct ws_recode_room *recode_room; /* of websockets with compression: terminate; made when needed */
 	char *scratch;		   /* for what lives in one call */
 	size_t scratch_cap;
 	/* Called in the worker's thread when it is draining and its last client has gone; may be NULL. */

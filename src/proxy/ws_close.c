@@ -67,6 +67,7 @@ static void relay_free(struct ws_relay *r)
 	list_remove(&r->link);
 	timer_cancel(&r->timer);
 	slow_done(r);
+	compress_done(r);
 	if (r->care != NULL)
 		slice_unref(r->care->rest);
 	if (r->care != NULL)
@@ -252,12 +253,14 @@ void close_at_boundary(struct ws_relay *r, int from)
 void relay_violation(struct ws_relay *r, int from, int error)
 {
 	bool is_big = ws_close_code_of(error) == WS_CLOSE_TOO_BIG;
-	enum reason why = is_big ? REASON_WS_TOO_BIG : REASON_WS_PROTOCOL;
+	enum reason why = is_big ? REASON_WS_TOO_BIG : error == -WS_ERR_MEMORY ? REASON_NO_MEMORY : REASON_WS_PROTOCOL;
 	const struct websocket_policy *p = policy_of(r);
 	char text[WS_CLOSE_REASON_MAX + 1];
 	struct connection_info about;
 
-	if (is_big)
+	if (error == -WS_ERR_RATIO)
+		snprintf(text, sizeof(text), "websocket.deflate.max_ratio");
+	else if (is_big)
 		snprintf(text, sizeof(text), "%s", p->max_message_size_bytes > 0 ? "websocket.max_message_size" :
 										   "websocket.max_frame_size");
 	else

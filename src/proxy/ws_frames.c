@@ -20,13 +20,31 @@ struct ws_care *ws_care_of(struct ws_relay *r)
 
 /* ---- towards a side ---- */
 
+/* Where so much waits already, a small piece is copied: it would keep a whole receive buffer for as long as it waits. */
+#define COPY_ABOVE 16384u
+#define COPY_MAX   2048u
+
+static struct slice copied(struct ws_relay *r, struct slice s)
+{
+	struct slice copy = ring_copy(ring_of(r), s.at, s.len);
+
+	if (copy.len != s.len)
+		return s; /* no memory: it waits as it is */
+	slice_unref(s);
+	return copy;
+}
+
 void side_write(struct ws_relay *r, int to, struct slice s)
 {
 	struct ws_side *side = &r->sides[to];
 
 	if (to == CLIENT && slow_waits(r) && slow_push(r, s.at, s.len, 0)) {
 		slice_unref(s);
-	} else if (side->d != NULL)
+		return;
+	}
+	if (side->d != NULL && side->d->queued > COPY_ABOVE && s.len <= COPY_MAX)
+		s = copied(r, s);
+	if (side->d != NULL)
 		duplex_write(side->d, s);
 	else
 		slice_unref(s);
@@ -63,6 +81,23 @@ void side_read(struct ws_relay *r, int side)
 
 /* ---- what a run held ---- */
 
+static void count_messages(int from, const struct ws_summary *sum)
+{
+	enum histogram h = from == CLIENT ? HISTOGRAM_MESSAGE_IN : HISTOGRAM_MESSAGE_OUT;
+	unsigned texts = from == CLIENT ? PROXY_TEXTS_IN : PROXY_TEXTS_OUT;
+
+	if (sum->text_count > 0)
+		counter_add(texts, sum->text_count);
+	if (sum->text_count < sum->message_count)
+		counter_add(texts + 1, sum->message_count - sum->text_count);
+	for (unsigned left = sum->size_classes; left != 0; left &= left - 1) {
+		unsigned c = (unsigned)__builtin_ctz(left);
+
+		histogram_add_sizes(h, c, sum->sizes[c]);
+	}
+	histogram_add_sum(h, sum->message_bytes);
+}
+
 static void count(struct ws_relay *r, int from, const struct ws_summary *sum, uint32_t own_pongs)
 {
 	struct ws_side *s = &r->sides[from];
@@ -79,7 +114,16 @@ static void count(struct ws_relay *r, int from, const struct ws_summary *sum, ui
 	if (sum->pong_count > own_pongs)
 		counter_add(from == CLIENT ? PROXY_PONGS_IN : PROXY_PONGS_OUT, sum->pong_count - own_pongs);
 	if (sum->message_count > 0)
-		counter_add(from == CLIENT ? PROXY_MESSAGES_IN : PROXY_MESSAGES_OUT, sum->message_count);
+		count_messages(from, sum);
+}
+
+/* What a side has sent goes on; takes the slice. */
+static void pass(struct ws_relay *r, int from, struct slice s)
+{
+	if (compress_is_on(r))
+		compress_pass(r, from, s);
+	else
+		side_write(r, !from, s);
 }
 
 /* ---- as it came ---- */
@@ -107,9 +151,9 @@ static int pass_whole(struct ws_relay *r, int from, const struct ws_limits *limi
 	if (kept >= sum->used_len + held_len)
 		return error;
 	if (held_len > 0)
-		side_write(r, !from, ring_copy(ring_of(r), held, (uint32_t)held_len));
+		pass(r, from, ring_copy(ring_of(r), held, (uint32_t)held_len));
 	if (sum->used_len > kept)
-		side_write(r, !from, slice_ref(slice_sub(in, 0, (uint32_t)(sum->used_len - kept))));
+		pass(r, from, slice_ref(slice_sub(in, 0, (uint32_t)(sum->used_len - kept))));
 	return error;
 }
 
@@ -143,15 +187,6 @@ static enum ws_verdict on_judge(void *user, const struct ws_frame *f)
 	return rates_judge(s->r, f);
 }
 
-/* Does this piece wait above the client's stream?  One of a message that has begun to leave goes with it. */
-static bool waits_above(const struct ws_relay *r, unsigned marks)
-{
-	if (slow_waits(r))
-		return true;
-	return slow_drops(r) && (marks & WS_PIECE_BEGINS) && r->sides[CLIENT].d != NULL &&
-	       duplex_is_full(r->sides[CLIENT].d);
-}
-
 static void on_piece(void *user, const uint8_t *at, size_t len, unsigned marks, bool is_copy)
 {
 	struct sifting *f = user;
@@ -159,20 +194,20 @@ static void on_piece(void *user, const uint8_t *at, size_t len, unsigned marks, 
 
 	if (f->r->sides[f->from].is_muted) /* the proxy's Close has gone out at a boundary before it */
 		return;
-	if (f->from == BACKEND && waits_above(f->r, marks) && slow_push(f->r, at, len, marks))
+	if (f->from == BACKEND && !compress_is_on(f->r) && slow_takes(f->r, marks) && slow_push(f->r, at, len, marks))
 		return;
 	if (is_copy)
 		s = ring_copy(ring_of(f->r), at, (uint32_t)len);
 	else
 		s = slice_ref(slice_sub(f->in, (uint32_t)(at - f->in.at), (uint32_t)len));
-	side_write(f->r, !f->from, s);
+	pass(f->r, f->from, s);
 }
 
 static void on_boundary(void *user)
 {
 	struct sifting *f = user;
 
-	f->r->sides[f->from].is_within = false;
+	f->r->sides[f->from].is_within = compress_is_on(f->r) && compress_is_within(f->r, f->from);
 	heartbeat_at_boundary(f->r, !f->from);
 	close_at_boundary(f->r, f->from);
 }
@@ -204,7 +239,7 @@ static int pass_sifted(struct ws_relay *r, int from, const struct ws_limits *lim
 	if (from == CLIENT && rates_judge_frames(r))
 		calls.judge = on_judge;
 	/* what may be dropped later has to show where it ends, also when the policy has changed meanwhile */
-	calls.each_frame = from == BACKEND && (slow_drops(r) || slow_waits(r) || s->sift.is_loose);
+	calls.each_frame = from == BACKEND && !compress_is_on(r) && (slow_drops(r) || slow_waits(r) || s->sift.is_loose);
 	if (boundary_is_wanted(r, from))
 		calls.boundary = on_boundary;
 	error = ws_sift_feed(&s->sift, &s->tracker, limits, in.at, in.len, &calls, &f, sum);
@@ -235,13 +270,35 @@ static void hold_if_full(struct ws_relay *r, int from)
 	struct ws_side *s = &r->sides[from];
 	struct duplex *to = r->sides[!from].d;
 
-	if (s->is_held || is_closing_gently(r) || (from == BACKEND ? !slow_is_full(r) : to == NULL || !duplex_is_full(to)))
+	if (s->is_held || is_closing_gently(r))
+		return;
+	if (from == BACKEND ? !slow_is_full(r) : !compress_keeps(r) && (to == NULL || !duplex_is_full(to)))
 		return;
 	s->is_held = true;
 	side_read(r, from);
 	if (from == BACKEND)
 		slow_began(r);
 }
+
+#ifdef HF_TRACKER_BYPASS
+/* What tests/bench compares with: bytes go on, and nobody looks at them.  In no other build. */
+static bool is_bypassed(void)
+{
+	static int answer = -1;
+
+	if (answer < 0)
+		answer = getenv("HOLDFAST_TRACKER_BYPASS") != NULL;
+	return answer > 0;
+}
+
+static bool bypass_bytes(struct ws_relay *r, int from, struct slice in)
+{
+	r->sides[from].bytes += in.len;
+	side_write(r, !from, slice_ref(in));
+	hold_if_full(r, from);
+	return true;
+}
+#endif
 
 bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 {
@@ -252,6 +309,10 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	struct ws_summary sum;
 	int error;
 
+#ifdef HF_TRACKER_BYPASS
+	if (is_bypassed())
+		return bypass_bytes(r, from, in);
+#endif
 	s->heard_ms = (uint32_t)ring_of(r)->now_ms;
 	if (s->is_closed)
 		return true;
@@ -267,6 +328,10 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	else
 		error = pass_whole(r, from, &limits, in, &sum);
 	count(r, from, &sum, was_pinged && !s->is_pinged);
+	if (compress_is_on(r)) {
+		s->is_within = compress_is_within(r, from);
+		error = error != 0 ? error : compress_error(r);
+	}
 	if (is_sifting && s->sift.is_waiting)
 		rates_keep(r, slice_sub(in, (uint32_t)sum.used_len, in.len - (uint32_t)sum.used_len));
 	if (error != 0) {

@@ -117,8 +117,10 @@ bool heartbeat_pong(struct ws_relay *r, int from, const uint8_t *payload, size_t
 	s->is_pinged = false;
 	if (policy_of(r)->pong_timeout_ms == 0 || policy_of(r)->pong_timeout_ms > interval_ms(r, from) / 2)
 		relay_timer_set(r); /* else it fires before the next ping is due */
+	s->ping_us = now_us() - s->ping_us;
+	s->has_rtt = true;
 	if (from == CLIENT)
-		histogram_add_us(HISTOGRAM_PING_RTT, now_us() - s->ping_us);
+		histogram_add_us(HISTOGRAM_PING_RTT, s->ping_us);
 	return true;
 }
 

@@ -4,6 +4,7 @@
  *   ws_frames     a run of bytes from one side: followed, counted, passed on
  *   ws_close      Close frames of the proxy's own, and the end
  *   ws_deadlines  the one timer
+ *   ws_compress   permessage-deflate on the endpoint's behalf
  *   ws_heartbeat  pings, and whose pongs are whose
  *   ws_rates      how much a client may send
  *   ws_leaving    endpoints that leave, or shed what they have too much
@@ -32,7 +33,8 @@ struct ws_side {
 	uint64_t bytes;		   /* from it */
 	uint64_t messages;
 	uint32_t heard_ms;  /* low bits of the ring's clock: its last sign of life */
-	uint32_t ping_us;   /* low bits of the clock: when our ping left that it has not answered yet */
+	uint32_t ping_us;   /* low bits of the clock: when our ping left that it has not answered yet; then (has_rtt) how long
+			     * that took */
 	uint32_t queued;    /* of d, when the ping was last looked after */
 	struct ws_sift sift; /* of what it sends */
 	bool is_muted : 1;  /* a Close has gone to the other side for it: what it still sends is dropped */
@@ -41,6 +43,7 @@ struct ws_side {
 	bool is_pinged : 1; /* a ping of ours is under way to it */
 	bool ping_is_due : 1; /* one goes to it as soon as a frame may stand there */
 	bool is_held : 1;   /* not read: what it sends has nowhere to go just now */
+	bool has_rtt : 1;
 	bool is_delayed : 1; /* not read: it has sent more than its rate */
 };
 
@@ -84,10 +87,11 @@ struct ws_care {
 	uint64_t slow_since_ms;		/* the client's stream has been full since then; 0: it is not */
 	uint64_t dropped[2];		/* messages from a side that were not passed on */
 	struct ws_queue queue;		/* towards the client; when has_queue */
+	struct ws_coding *coding;	/* NULL: what is compressed passes as it is */
 	bool has_key;
 	bool has_queue;
 	bool is_broken; /* something that waited was lost for lack of memory */
-	bool has_eof;	/* the client has ended behind `rest` */
+	bool has_eof;	/* the client has ended behind `rest`, or what waits to be inflated */
 	struct ws_own_close *own_close; /* NULL: none */
 	uint8_t stopped_by; /* enum reason: why a message of the client's ended it all */
 };
@@ -158,12 +162,35 @@ uint64_t rates_at(const struct ws_relay *r);
 bool rates_run(struct ws_relay *r);
 void rates_rebind(struct ws_relay *r);
 
+/* ---- ws_compress ---- */
+
+/* What was agreed with the client; false: memory is out. */
+bool compress_begin(struct ws_relay *r, const struct ws_deflate *agreed);
+bool compress_is_on(const struct ws_relay *r);
+/* A message from this side may be taken out: no other one refers to it. */
+bool compress_may_drop(const struct ws_relay *r, int from);
+/* Frames from a side, or a part of one; takes the slice. */
+void compress_pass(struct ws_relay *r, int from, struct slice in);
+/* What has gone out of them ends within a frame. */
+bool compress_is_within(const struct ws_relay *r, int from);
+/* 0 or -WS_ERR_*, for good. */
+int compress_error(const struct ws_relay *r);
+/* Something of the client's waits to be inflated, until the endpoint takes more. */
+bool compress_keeps(const struct ws_relay *r);
+void compress_pump(struct ws_relay *r);
+void compress_done(struct ws_relay *r);
+void compress_room_free(struct worker *w);
+
 /* ---- ws_slow ---- */
 
 /* Messages to the client may be dropped: they are passed one by one. */
 bool slow_drops(const struct ws_relay *r);
+/* A piece with these marks waits above the client's stream: one of a message that has begun to leave goes with it. */
+bool slow_takes(const struct ws_relay *r, unsigned marks);
 /* Something waits above the client's stream: what is written next waits behind it. */
 bool slow_waits(const struct ws_relay *r);
+/* And how much of it. */
+uint32_t slow_waiting(const struct ws_relay *r);
 /* Adds a copy to what waits, and drops what is too much.  false: nothing can wait, for lack of memory. */
 bool slow_push(struct ws_relay *r, const uint8_t *at, size_t len, unsigned marks);
 void slow_pump(struct ws_relay *r, bool all);

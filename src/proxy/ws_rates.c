@@ -25,7 +25,7 @@ static enum over_rate action_of(const struct ws_relay *r)
 {
 	enum over_rate action = policy_of(r)->over_rate;
 
-	if (action == OVER_RATE_DROP && r->sides[CLIENT].tracker.rsv_allowed != 0)
+	if (action == OVER_RATE_DROP && !compress_may_drop(r, CLIENT))
 		return OVER_RATE_DELAY;
 	return action;
 }
@@ -238,7 +238,7 @@ bool rates_run(struct ws_relay *r)
 	if (!is_alive)
 		return false;
 	side_read(r, CLIENT);
-	if (!r->care->has_eof || s->is_delayed)
+	if (!r->care->has_eof || s->is_delayed || compress_keeps(r))
 		return true;
 	r->care->has_eof = false;
 	return side_eof(r, CLIENT);

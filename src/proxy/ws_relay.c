@@ -42,10 +42,29 @@ static void on_eof(struct duplex *d)
 	struct ws_relay *r = d->user;
 	int side = side_of(r, d);
 
-	if (side == CLIENT && rates_keeps(r))
+	if (side == CLIENT && (rates_keeps(r) || compress_keeps(r)))
 		r->care->has_eof = true;
 	else
 		side_eof(r, side);
+}
+
+/* The endpoint takes more of what has been inflated for it.  false: nothing is to be read yet, or the relay is gone. */
+static bool relay_pump(struct ws_relay *r)
+{
+	int error;
+
+	compress_pump(r);
+	error = compress_error(r);
+	if (error != 0) {
+		relay_violation(r, CLIENT, error);
+		return false;
+	}
+	if (compress_keeps(r))
+		return false;
+	if (!r->care->has_eof || rates_keeps(r))
+		return true;
+	r->care->has_eof = false;
+	return side_eof(r, CLIENT);
 }
 
 static void on_room(struct duplex *d)
@@ -53,6 +72,8 @@ static void on_room(struct duplex *d)
 	struct ws_relay *r = d->user;
 	int source = !side_of(r, d);
 
+	if (source == CLIENT && compress_keeps(r) && !relay_pump(r))
+		return;
 	if (source == BACKEND) {
 		slow_pump(r, false);
 		if (slow_is_full(r))
@@ -126,7 +147,10 @@ static void describe(const void *object, struct connection_info *out)
 	out->bytes_out = backend->bytes;
 	out->messages_in = client->messages;
 	out->messages_out = backend->messages;
-	out->queued_client = client->d != NULL ? client->d->queued : 0;
+	out->dropped_in = r->care != NULL ? r->care->dropped[CLIENT] : 0;
+	out->dropped_out = r->care != NULL ? r->care->dropped[BACKEND] : 0;
+	out->rtt_us = client->has_rtt && !client->is_pinged ? client->ping_us : 0;
+	out->queued_client = (client->d != NULL ? client->d->queued : 0) + slow_waiting(r);
 	out->queued_backend = backend->d != NULL ? backend->d->queued : 0;
 }
 
@@ -206,6 +230,11 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	relay_log(r, "open");
 	duplex_use(r->sides[CLIENT].d, &events, r);
 	duplex_use(r->sides[BACKEND].d, &events, r);
+	if (parts->deflate != NULL && !compress_begin(r, parts->deflate)) { /* and the 101 has said that it would */
+		relay_blame(r, REASON_NO_MEMORY, CLOSED_BY_PROXY);
+		relay_cut(r, REASON_NO_MEMORY);
+		return;
+	}
 	slow_rebind(r);
 	rates_begin(r, parts->message_key);
 	duplex_read(r->sides[CLIENT].d, true);
@@ -224,6 +253,11 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 }
 
 /* ---- of all ---- */
+
+void ws_relays_done(struct worker *w)
+{
+	compress_room_free(w);
+}
 
 void ws_relays_rebind(struct worker *w, struct view *old)
 {

@@ -11,6 +11,8 @@
 #include "net/duplex.h"
 #include "proxy/access_log.h"
 #include "proxy/listener.h"
+#include "wire/headers.h"
+#include "wire/ws_handshake.h"
 
 struct ws_relay_parts {
 	struct worker *worker;
@@ -23,8 +25,12 @@ struct ws_relay_parts {
 	uint64_t began_ns;
 	uint32_t connection; /* its place in worker.open, taken */
 	unsigned rsv_allowed;
+	const struct ws_deflate *deflate;    /* agreed with the client, on the endpoint's behalf; copied; NULL: nothing is */
 	const struct limit_key *message_key; /* copied; NULL: its messages are counted by address, where they are */
 };
+
+/* What the proxy answers to the client's offers of permessage-deflate; false: nothing. */
+bool ws_relay_compresses(const struct http_head *request, const struct websocket_policy *p, struct ws_deflate *out);
 
 /* Takes over after the 101.  `from_client` and `from_backend` (borrowed) are bytes that came early. */
 void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client, struct slice from_backend);
@@ -35,6 +41,8 @@ void ws_relays_rebind(struct worker *w, struct view *old);
 void ws_relays_drain(struct worker *w, uint64_t spread_ms);
 /* Endpoints have begun or ceased to close their connections: each gets its moment, or loses it. */
 void ws_relays_heed(struct worker *w);
+/* What relays of a worker have shared; there are none any more. */
+void ws_relays_done(struct worker *w);
 /* All of a worker's are cut. */
 void ws_relays_close(struct worker *w, enum reason why);
 

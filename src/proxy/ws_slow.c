@@ -16,8 +16,15 @@ bool slow_drops(const struct ws_relay *r)
 {
 	enum slow_client p = policy_of(r)->slow_client;
 
-	return (p == SLOW_CLIENT_DROP_OLDEST || p == SLOW_CLIENT_LATEST) &&
-	       r->sides[BACKEND].tracker.rsv_allowed == 0;
+	return (p == SLOW_CLIENT_DROP_OLDEST || p == SLOW_CLIENT_LATEST) && compress_may_drop(r, BACKEND);
+}
+
+bool slow_takes(const struct ws_relay *r, unsigned marks)
+{
+	if (slow_waits(r))
+		return true;
+	return slow_drops(r) && (marks & WS_PIECE_BEGINS) && r->sides[CLIENT].d != NULL &&
+	       duplex_is_full(r->sides[CLIENT].d);
 }
 
 static uint64_t bound_of(const struct ws_relay *r)
@@ -40,6 +47,11 @@ void slow_rebind(struct ws_relay *r)
 bool slow_waits(const struct ws_relay *r)
 {
 	return r->care != NULL && r->care->has_queue && !ws_queue_is_empty(&r->care->queue);
+}
+
+uint32_t slow_waiting(const struct ws_relay *r)
+{
+	return slow_waits(r) ? (uint32_t)r->care->queue.cost : 0;
 }
 
 static struct ws_queue *queue_of(struct ws_relay *r)

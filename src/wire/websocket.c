@@ -198,6 +198,9 @@ static const struct {
 	[WS_ERR_FRAGMENT] = { "continuation of no message, or new message inside a fragmented one",
 			      WS_CLOSE_PROTOCOL },
 	[WS_ERR_TOO_BIG] = { "frame or message is over the limit", WS_CLOSE_TOO_BIG },
+	[WS_ERR_DATA] = { "compressed data is broken", WS_CLOSE_DATA },
+	[WS_ERR_RATIO] = { "a message inflates to too many times its size", WS_CLOSE_TOO_BIG },
+	[WS_ERR_MEMORY] = { "no memory to compress or inflate", WS_CLOSE_INTERNAL },
 	[WS_ERR_CLOSE_BODY] = { "close frame with a body of one byte or a code that may not be sent",
 				WS_CLOSE_PROTOCOL },
 };
@@ -274,6 +277,8 @@ static void frame_enter(struct ws_tracker *t, const struct ws_frame *f)
 		t->close_got = 0;
 		memcpy(t->held + 2, f->key, 2);
 	} else if (!ws_opcode_is_control(f->opcode)) {
+		if (!t->in_message)
+			t->is_text = f->opcode == WS_OP_TEXT;
 		t->in_message = 1;
 		t->message_len = add_saturating(t->message_len, f->payload_len);
 	}
@@ -354,9 +359,11 @@ static size_t payload_follow(struct ws_tracker *t, const uint8_t *in, size_t len
 		t->is_closed = 1;
 		ev->close_code = ws_tracker_close_code(t);
 	} else if (!ws_opcode_is_control(t->opcode) && t->is_final) {
+		ev->ends_message = true;
+		ev->is_text = t->is_text;
+		ev->message_len = t->message_len;
 		t->in_message = 0;
 		t->message_len = 0;
-		ev->ends_message = true;
 	}
 	return used;
 }
@@ -381,7 +388,7 @@ size_t ws_tracker_next(struct ws_tracker *t, const struct ws_limits *limits, con
 /* The common case without any state: data messages of one frame that lie whole in the run.  Stops before
  * whatever is anything else, right or wrong.  Returns the bytes skipped. */
 static inline size_t whole_messages_skip(const struct ws_tracker *t, const struct ws_limits *limits,
-					 const uint8_t *in, size_t len, uint32_t *message_count)
+					 const uint8_t *in, size_t len, struct ws_summary *out)
 {
 	const unsigned rsv_allowed = (unsigned)t->rsv_allowed << 4;
 	const unsigned mask_bit = t->from ? 0 : 0x80;
@@ -415,7 +422,7 @@ static inline size_t whole_messages_skip(const struct ws_tracker *t, const struc
 		if (size > len - at)
 			break;
 		at += size;
-		++*message_count;
+		ws_summary_add(out, payload_len, (header[0] & 0x0f) == WS_OP_TEXT);
 	}
 	return at;
 }
@@ -449,14 +456,14 @@ __attribute__((noinline)) static int events_add(struct ws_tracker *t, const stru
 		}
 		if (ev.kind != WS_EVENT_FRAME_END)
 			break;
-		out->message_count += ev.ends_message;
+		if (ev.ends_message)
+			ws_summary_add(out, ev.message_len, ev.is_text);
 		out->close_code = ev.close_code;
 		if (is_idle(t)) {
-			uint32_t count = 0;
+			uint32_t before = out->message_count;
 
-			at += whole_messages_skip(t, limits, in + at, len - at, &count);
-			out->message_count += count;
-			out->data_frame_count += count;
+			at += whole_messages_skip(t, limits, in + at, len - at, out);
+			out->data_frame_count += out->message_count - before;
 		}
 		out->boundary = at;
 	}
@@ -467,14 +474,13 @@ __attribute__((noinline)) static int events_add(struct ws_tracker *t, const stru
 int ws_tracker_feed(struct ws_tracker *t, const struct ws_limits *limits, const uint8_t *in, size_t len,
 		    struct ws_summary *out)
 {
-	uint32_t count = 0;
 	size_t at = 0;
 
+	*out = (struct ws_summary){ 0 };
 	if (is_idle(t))
-		at = whole_messages_skip(t, limits, in, len, &count);
-	*out = (struct ws_summary){ .used_len = at,
-				    .boundary = ws_tracker_at_boundary(t) ? at : WS_NO_BOUNDARY,
-				    .message_count = count,
-				    .data_frame_count = count };
+		at = whole_messages_skip(t, limits, in, len, out);
+	out->used_len = at;
+	out->boundary = ws_tracker_at_boundary(t) ? at : WS_NO_BOUNDARY;
+	out->data_frame_count = out->message_count;
 	return at == len && t->error == WS_OK ? 0 : events_add(t, limits, in, len, at, out);
 }

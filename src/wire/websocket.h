@@ -43,6 +43,9 @@ enum ws_error {
 	WS_ERR_RSV,	   /* a reserved bit that no negotiated extension defines there (5.2, RFC 7692 6) */
 	WS_ERR_FRAGMENT,   /* a continuation of nothing, or a new message inside a fragmented one (5.4) */
 	WS_ERR_TOO_BIG,	   /* the frame or the message is over the limit: 1009 */
+	WS_ERR_DATA,	   /* compressed data that is none (RFC 7692 7.2.2): 1007 */
+	WS_ERR_RATIO,	   /* it inflates to too many times its size: 1009 */
+	WS_ERR_MEMORY,	   /* to compress, or to inflate: 1011 */
 	WS_ERR_CLOSE_BODY, /* a Close of one byte, or with a code that may not be sent (5.5.1, 7.4) */
 	WS_ERR_COUNT
 };
@@ -54,6 +57,7 @@ enum {
 	WS_CLOSE_PROTOCOL = 1002,
 	WS_CLOSE_NO_STATUS = 1005, /* never sent: a Close frame without a code */
 	WS_CLOSE_ABNORMAL = 1006,  /* never sent: no Close frame at all */
+	WS_CLOSE_DATA = 1007,
 	WS_CLOSE_POLICY = 1008,
 	WS_CLOSE_TOO_BIG = 1009,
 	WS_CLOSE_INTERNAL = 1011,
@@ -98,7 +102,7 @@ void ws_mask(uint8_t *buf, size_t len, const uint8_t key[4], uint64_t offset);
 
 /* May this code stand in a Close frame (7.4)?  1000-1003, 1007-1014, 3000-4999. */
 bool ws_close_code_is_valid(uint16_t code);
-/* What the peer is owed for an error (positive or as returned, negative): 1002, or 1009. */
+/* What the peer is owed for an error (positive or as returned, negative). */
 uint16_t ws_close_code_of(int error);
 /* One clause for the log and the Close reason; never NULL, at most WS_CLOSE_REASON_MAX bytes. */
 const char *ws_error_text(int error);
@@ -131,10 +135,20 @@ struct ws_tracker {
 	uint8_t rsv_allowed : 3; /* WS_RSV >> 4 */
 	uint8_t in_message : 1;	 /* between the fragments of one */
 	uint8_t is_closed : 1;	 /* a whole Close frame has gone by */
+	uint8_t is_text : 1;	 /* the message under way */
 };
 static_assert(sizeof(struct ws_tracker) == 32, "two of these are in every relay");
 
 #define WS_NO_BOUNDARY SIZE_MAX
+
+/* Sizes of messages are counted in classes: up to 16 bytes, up to 64, and so on by fours up to 64 MiB; above. */
+enum { WS_SIZE_CLASSES = 13 };
+static inline unsigned ws_size_class(uint64_t len)
+{
+	unsigned bits = len <= 16 ? 4 : 64 - (unsigned)__builtin_clzll(len - 1);
+
+	return bits >= 27 ? WS_SIZE_CLASSES - 1 : (bits - 3) / 2;
+}
 
 /* What one run of bytes held. */
 struct ws_summary {
@@ -147,6 +161,10 @@ struct ws_summary {
 	 * frames end. */
 	size_t boundary;
 	uint32_t message_count;	   /* data messages that ended in this run */
+	uint32_t text_count;	   /* how many of them were texts */
+	uint16_t size_classes;	   /* bits of the classes that they are of, */
+	uint32_t sizes[WS_SIZE_CLASSES]; /* with their counts */
+	uint64_t message_bytes;	   /* of them, as on the wire */
 	uint32_t data_frame_count; /* data frames (continuations too) whose header was completed in it */
 	uint32_t ping_count;	   /* control frames likewise */
 	uint32_t pong_count;
@@ -156,6 +174,18 @@ struct ws_summary {
 /* `rsv_allowed`: bits of WS_RSV that the first frame of a data message may carry: WS_RSV1 once
  * permessage-deflate was agreed (RFC 7692 6), else 0.  Control frames and continuations may carry none. */
 void ws_tracker_init(struct ws_tracker *t, enum ws_role from, unsigned rsv_allowed);
+
+/* A message more. */
+static inline void ws_summary_add(struct ws_summary *s, uint64_t len, bool is_text)
+{
+	unsigned c = ws_size_class(len);
+
+	s->message_count++;
+	s->text_count += is_text;
+	s->size_classes = (uint16_t)(s->size_classes | 1u << c);
+	s->sizes[c]++;
+	s->message_bytes += len;
+}
 
 /* Follows the frames of one run of bytes, however it is cut.
  *
@@ -181,7 +211,9 @@ struct ws_event {
 	enum ws_event_kind kind;
 	struct ws_frame frame;
 	uint16_t close_code;
-	bool ends_message; /* a whole data message has gone by */
+	bool ends_message; /* a whole data message has gone by: */
+	bool is_text;
+	uint64_t message_len;
 	int error;	   /* enum ws_error */
 };
 

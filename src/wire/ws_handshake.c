@@ -290,6 +290,11 @@ static bool deflate_parse(const struct ws_extension *e, enum ws_negotiation side
 	return true;
 }
 
+bool ws_deflate_read(const struct ws_extension *e, enum ws_negotiation side, struct ws_deflate *out)
+{
+	return is_deflate(e) && deflate_parse(e, side, out);
+}
+
 int ws_deflate_find(const char *list, size_t len, enum ws_negotiation side, struct ws_deflate *out)
 {
 	struct ws_deflate first = { 0 };

@@ -68,6 +68,9 @@ struct ws_deflate {
  * do); in an answer such a one, or a second one, is -1. */
 int ws_deflate_find(const char *list, size_t len, enum ws_negotiation side, struct ws_deflate *out);
 
+/* One element of a list.  false: it is something else, or a permessage-deflate that is to be passed over. */
+bool ws_deflate_read(const struct ws_extension *e, enum ws_negotiation side, struct ws_deflate *out);
+
 /* Writes an element for permessage-deflate; WS_DEFLATE_TEXT_MAX is always enough.  The length, or -1. */
 enum { WS_DEFLATE_TEXT_MAX = 160 };
 int ws_deflate_write(char *out, size_t cap, const struct ws_deflate *deflate);

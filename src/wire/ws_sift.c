@@ -36,9 +36,14 @@ static void piece(struct walk *w, const uint8_t *at, size_t len, bool ends, bool
 	w->calls->piece(w->user, at, len, marks, is_copy);
 }
 
-/* Gives out what there is before `to`. */
+/* Gives out what there is before `to`; a header that an earlier run has begun goes with what follows it, never alone: the
+ * frame may yet turn out to be wrong. */
 static void flush(struct walk *w, size_t to, bool ends)
 {
+	if (to > w->from && w->held_len > 0) {
+		piece(w, w->held, w->held_len, false, true);
+		w->held_len = 0;
+	}
 	if (to > w->from)
 		piece(w, w->in + w->from, to - w->from, ends, false);
 	w->from = to;
@@ -150,9 +155,6 @@ static void on_frame(struct walk *w, const struct ws_frame *f, size_t header_len
 		return;
 	}
 	s->is_loose = f->is_final && !ws_opcode_is_control(f->opcode) && f->opcode != WS_OP_CONTINUATION;
-	if (w->held_len > 0)
-		piece(w, w->held, w->held_len, false, true);
-	w->held_len = 0;
 }
 
 /* So many payload bytes of the frame under way. */
@@ -179,7 +181,7 @@ static void on_frame_end(struct walk *w, const struct ws_event *ev)
 		s->drops_message = 0;
 	w->frame_at = w->at;
 	w->has_begun = false;
-	if (w->calls->boundary != NULL && !s->is_stopped)
+	if (w->calls->boundary != NULL && !s->is_stopped && !ws_tracker_is_closed(w->t)) /* nothing follows a Close */
 		w->calls->boundary(w->user);
 }
 
@@ -190,7 +192,8 @@ static void sum_add(struct ws_summary *out, const struct ws_event *ev)
 		out->ping_count += ev->frame.opcode == WS_OP_PING;
 		out->pong_count += ev->frame.opcode == WS_OP_PONG;
 	} else if (ev->kind == WS_EVENT_FRAME_END) {
-		out->message_count += ev->ends_message;
+		if (ev->ends_message)
+			ws_summary_add(out, ev->message_len, ev->is_text);
 		out->close_code = ev->close_code;
 	}
 }

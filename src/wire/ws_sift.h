@@ -50,7 +50,8 @@ struct ws_sift_calls {
 	struct ws_stash *(*stash)(void *user);
 	/* Bytes that go to the other side, in order; borrowed: `at` lies in the run, or (`is_copy`) on the stack. */
 	void (*piece)(void *user, const uint8_t *at, size_t len, unsigned marks, bool is_copy);
-	/* A frame has ended, and what was passed of it has been given out: something may be put in here.  NULL: nothing. */
+	/* A frame other than a Close has ended, and what was passed of it has been given out: something may be put in here.
+	 * NULL: nothing. */
 	void (*boundary)(void *user);
 	bool each_frame; /* pieces do not span frames, and carry their marks */
 };

@@ -3,6 +3,7 @@
  *   GET with Upgrade: websocket   101, then every message comes back unmasked, a ping as a pong, a Close as a
  *                                 Close; after that this side closes first, so that no proxy collects
  *                                 TIME_WAIT
+ *   GET /push with Upgrade        101, then 100 messages of a KiB a second, as long as the socket takes them
  *   GET /bytes/N                  N bytes of the pattern
  *   POST /sink                    compares the body with the pattern: 200 "ok", or 409 "different"
  *
@@ -21,6 +22,7 @@
 #include <openssl/sha.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,13 +43,26 @@ struct conn {
 	uint8_t *out; /* what the socket did not take; nothing is read meanwhile */
 	size_t out_len;
 	uint64_t body_at, body_len; /* CONN_FLOOD, CONN_SINK */
+	bool is_pushed;
+	struct conn *next, **to_me; /* of those that are pushed */
 };
+
+#define PUSH_NS 10000000u
+#define PUSH_BYTES 1024u
+
+static struct conn *pushed;
+static uint64_t push_at_ns;
 
 static int epoll_fd;
 static uint8_t scratch[HEAD_MAX_BYTES + FRAME_MAX_BYTES + SCRATCH_BYTES];
 
 static void conn_free(struct conn *c)
 {
+	if (c->is_pushed) {
+		*c->to_me = c->next;
+		if (c->next != NULL)
+			c->next->to_me = c->to_me;
+	}
 	close(c->fd);
 	free(c->in);
 	free(c->out);
@@ -127,6 +142,14 @@ static int conn_upgrade(struct conn *c, const char *head)
 		       "Sec-WebSocket-Accept: %s\r\n\r\n",
 		       accept);
 	c->state = CONN_ECHO;
+	c->is_pushed = strncmp(head, "GET /push", 9) == 0;
+	if (c->is_pushed) {
+		c->next = pushed;
+		c->to_me = &pushed;
+		if (pushed != NULL)
+			pushed->to_me = &c->next;
+		pushed = c;
+	}
 	return conn_send(c, (uint8_t *)answer, (size_t)len);
 }
 
@@ -295,6 +318,31 @@ static int conn_writable(struct conn *c)
 	return 0;
 }
 
+/* A message to each that has taken the last one; milliseconds until the next turn, -1: nobody is pushed. */
+static int push_due(void)
+{
+	static uint8_t frame[WS_HEADER_MAX + PUSH_BYTES];
+	struct timespec t;
+	uint64_t now;
+	size_t len;
+
+	if (pushed == NULL)
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	if (now < push_at_ns)
+		return (int)((push_at_ns - now) / 1000000 + 1);
+	push_at_ns = now + PUSH_NS;
+	len = ws_header_put(frame, WS_BINARY, PUSH_BYTES, NULL);
+	memcpy(frame + len, pattern_at(now), PUSH_BYTES);
+	for (struct conn *c = pushed, *next; c != NULL; c = next) {
+		next = c->next;
+		if (c->out_len == 0 && conn_send(c, frame, len + PUSH_BYTES) != 0)
+			conn_free(c);
+	}
+	return PUSH_NS / 1000000;
+}
+
 static void listener_readable(int listen_fd)
 {
 	for (int i = 0; i < 64; i++) {
@@ -351,7 +399,7 @@ int main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
-		int n = epoll_wait(epoll_fd, events, EVENTS_MAX, -1);
+		int n = epoll_wait(epoll_fd, events, EVENTS_MAX, push_due());
 
 		for (int i = 0; i < n; i++) {
 			struct conn *c = events[i].data.ptr;

@@ -9,7 +9,7 @@ import statistics
 import threading
 import time
 
-from subjects import Void
+from subjects import Proxy, Void
 
 GIB = 1 << 30
 ECHO_CONNECTIONS = 500
@@ -139,6 +139,67 @@ def fairness(rate=None):
 			"bulk_mib_per_s": round(transfer["bytes"] / transfer["seconds"] / (1 << 20)),
 		}
 	return measure
+
+
+def heartbeat(proxy, options):
+	"""CPU of a ping and its pong, in relayed messages at the same pace on as many connections."""
+	connections = options.idle
+	with Proxy(proxy.site, "holdfast-beat") as beating:
+		beat = beating.load("plain", "ws-echo", connections=connections, size=64, rate=10, seconds=2 * options.window,
+				    warmup=1 + options.warmup)
+	if beat["pings"] < connections / 2:
+		raise Void(f"only {beat['pings']} pings came")
+	rate = beat["pings"] / beat["seconds"] / 2  # an echo is two messages
+	echoes = proxy.load("plain", "ws-echo", connections=connections, size=64, rate=rate, seconds=2 * options.window,
+			    warmup=1 + options.warmup)
+	if echoes["units"] == 0:
+		raise Void("no work was done in the window")
+	of_beat = beat["proxy_cpu_s"] / (beat["pings"] + 2 * beat["units"])
+	of_message = echoes["proxy_cpu_s"] / echoes["units"] / 2
+	return of_beat / of_message, {"connections": connections, "pings_per_s": round(2 * rate), "beat_us": of_beat * 1e6,
+				      "message_us": of_message * 1e6, "behind": echoes["behind"]}
+
+
+def tracker(kind, size):
+	"""CPU of a message to that of the same build and work with nobody looking at frames; in turns, both there all the time."""
+	def measure(proxy, options):
+		if not proxy.is_built_with("--enable-tracker-bypass"):
+			raise Void("--holdfast is not built with --enable-tracker-bypass")
+
+		def echoes(of):
+			result = of.load(kind, "ws-echo", connections=ECHO_CONNECTIONS, size=size, **window(options))
+			return cost(result, result["units"], 1e6)[0]
+
+		with Proxy(proxy.site, "holdfast-bypass") as bypass:
+			pairs = []
+			for turn in range(4):
+				first, second = (proxy, bypass) if turn % 2 == 0 else (bypass, proxy)
+				a, b = echoes(first), echoes(second)
+				pairs.append((a, b) if first is proxy else (b, a))
+		ratios = [with_it / without for with_it, without in pairs]
+		return statistics.median(ratios), {"pairs_us": pairs, "ratios": ratios}
+	return measure
+
+
+def slow_clients(proxy, options):
+	"""p50 of 900 echoing connections with 100 beside them that read nothing of 100 messages a second, to p50 without."""
+	def echoes():
+		return proxy.load("plain", "ws-echo", connections=900, size=64, rate=3000, **window(options))
+
+	alone = echoes()
+	before = proxy.pss_bytes()
+	stalled = proxy.load_start("plain", "ws-stall", connections=100)
+	try:
+		if stalled.line(30) != "ready":
+			raise Void("the stalled ones did not open: " + stalled.last_words())
+		time.sleep(4.0)  # until what may wait for them is full
+		beside = echoes()
+		growth = proxy.pss_bytes() - before
+	finally:
+		stalled.stop()
+	alone_us = min(alone["p50_us"], echoes()["p50_us"])  # the quieter of before and after
+	return beside["p50_us"] / alone_us, {"p50_alone_us": alone_us, "p50_beside_us": beside["p50_us"],
+					     "growth_kib": growth >> 10, "behind": beside["behind"]}
 
 
 class PssSampler:
@@ -299,6 +360,20 @@ ITEMS = [
 	      512),
 	check("memory-download", "growth while 1 GiB is downloaded", "KiB PSS", memory_body("http"), 16384),
 	check("memory-upload", "growth while 1 GiB is uploaded", "KiB PSS", memory_body("upload"), 16384),
+	check("tracker", "frames followed / not looked at, 64 B", "×", tracker("plain", 64), 1.05, peers=[], digits=3,
+	      rounds_max=None),
+	check("tracker-1k", "the same, 1 KiB", "×", tracker("plain", 1024), 1.05, peers=[], digits=3, rounds_max=None),
+	check("heartbeat", "CPU of a heartbeat, in relayed messages", "×", heartbeat, 1.5, peers=[], digits=2, rounds_max=None),
+	check("idle-beat", "idle WebSocket that is pinged each second", "PSS bytes each", idle("plain"), 1500,
+	      subject="holdfast-beat", peers=[], rounds_max=None),
+	check("slow-pause", "p50 of 900 echoes: 100 clients beside that read nothing / none, slow_client: pause", "×", slow_clients,
+	      1.2, peers=[], digits=2, rounds_max=None),
+	check("slow-close", "the same, close (1013 later)", "×", slow_clients, 1.2, subject="holdfast-close", peers=[], digits=2,
+	      rounds_max=None),
+	check("slow-drop", "the same, drop_oldest", "×", slow_clients, 1.2, subject="holdfast-drop", peers=[], digits=2,
+	      rounds_max=None),
+	check("slow-latest", "the same, latest", "×", slow_clients, 1.2, subject="holdfast-latest", peers=[], digits=2,
+	      rounds_max=None),
 	check("even", "two workers: the busier one's connections / the mean", "×", evenness, 1.10,
 	      subject="holdfast-2", peers=[], digits=2),
 ]

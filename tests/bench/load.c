@@ -4,6 +4,7 @@
  *   ws-echo    N WebSockets, one message in flight each, as fast as they return or at a fixed rate in all
  *   ws-idle    N WebSockets, one echo each, then held: prints "ready", and each line on standard input asks
  *              for another round of echoes; ends with the pipe
+ *   ws-stall   N WebSockets to /push that read nothing behind the 101: prints "ready"; ends with the pipe
  *   handshake  connect, [TLS,] upgrade, Close, end of input; N at a time
  *   http       keep-alive GETs of `--size` bytes; N connections
  *   upload     keep-alive POSTs of `--size` bytes; N connections
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define OPENING_MAX 64 /* handshakes at once while many connections are opened: below every listen queue */
@@ -64,7 +66,7 @@ struct client {
 
 /* What is compared between the two ends of the window. */
 struct sample {
-	uint64_t at_ns, units, bytes, proxy_cpu_ns, own_cpu_ns;
+	uint64_t at_ns, units, bytes, pings, proxy_cpu_ns, own_cpu_ns;
 };
 
 static int epoll_fd;
@@ -73,7 +75,7 @@ static struct client *clients;
 static size_t opened, opening, next_to_open; /* connections that are up; under way; not yet begun */
 static enum phase phase;
 static uint64_t phase_ends_ns, progress_ns, now;
-static uint64_t units, bytes, resumed, behind;
+static uint64_t units, bytes, resumed, behind, pings;
 static uint64_t due_ns, due_count; /* fixed rate: when the next message is due, how many were */
 static struct sample window_begin, window_end;
 static struct latency latency; /* of the window */
@@ -108,6 +110,7 @@ static void sample_take(struct sample *s)
 	s->at_ns = now_ns();
 	s->units = units;
 	s->bytes = bytes;
+	s->pings = pings;
 	s->own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	s->proxy_cpu_ns = 0;
 	for (size_t i = 0; i < options.proxy_count; i++) {
@@ -217,6 +220,8 @@ static int client_open(struct client *c)
 
 	if (res != 0)
 		return fail("connect: %s", strerror(-res));
+	if (options.mode == MODE_WS_STALL) /* the kernel, too, holds little for it */
+		setsockopt(c->conn.fd, SOL_SOCKET, SO_RCVBUF, &(int){ 8192 }, sizeof(int));
 	c->began_ns = now_ns();
 	c->in_len = 0;
 	if (options.mode == MODE_HTTP || options.mode == MODE_UPLOAD)
@@ -224,6 +229,9 @@ static int client_open(struct client *c)
 	c->state = CLIENT_UPGRADING;
 	return client_send_text(
 		c,
+		options.mode == MODE_WS_STALL ?
+		"GET /push HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nUpgrade: websocket\r\n"
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n\r\n" :
 		"GET /ws HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nUpgrade: websocket\r\n"
 		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n\r\n");
 }
@@ -290,6 +298,12 @@ static int client_upgraded(struct client *c)
 		return client_send_frame(c, WS_CLOSE, close_code, sizeof(close_code));
 	}
 	c->state = CLIENT_QUIET;
+	if (options.mode == MODE_WS_STALL) {
+		epoll_ctl(epoll_fd, EPOLL_CTL_DEL, c->conn.fd, NULL); /* whatever comes from now on */
+		opening--;
+		opened++;
+		return clients_open_more();
+	}
 	return client_is_up();
 }
 
@@ -339,6 +353,7 @@ static int client_frame(struct client *c, const struct ws_frame *frame, const ui
 
 	if (frame->is_masked || (frame->first & 0x70) != 0)
 		return fail("a frame begins with %02x%s", frame->first, frame->is_masked ? ", masked" : "");
+	pings += opcode == WS_PING;
 	if (opcode == WS_PING)
 		return client_send_frame(c, WS_PONG, payload, frame->payload_len);
 	if (opcode == WS_CLOSE && c->state == CLIENT_CLOSE) {
@@ -388,6 +403,8 @@ static ssize_t client_take(struct client *c, uint8_t *in, size_t len)
 	case CLIENT_QUIET:
 	case CLIENT_ECHO:
 	case CLIENT_CLOSE:
+		if (options.mode == MODE_WS_STALL) /* what came with the 101 */
+			return (ssize_t)len;
 		if (!ws_header_get(in, len, &frame))
 			return 0;
 		if (frame.payload_len > MESSAGE_MAX_BYTES)
@@ -482,7 +499,7 @@ static bool command_take(void)
 	char line[64];
 	ssize_t n = read(STDIN_FILENO, line, sizeof(line));
 
-	if (n <= 0)
+	if (n <= 0 || options.mode == MODE_WS_STALL)
 		return false;
 	for (size_t i = 0; i < options.connections; i++) {
 		if (client_send_message(&clients[i], now) != 0)
@@ -511,6 +528,16 @@ static void phase_check(void)
 		}
 		if (phase != PHASE_OPENING && units == options.connections * said)
 			progress_ns = now;
+	} else if (options.mode == MODE_WS_STALL) {
+		if (opened == options.connections && said++ == 0) {
+			struct epoll_event e = { .events = EPOLLIN };
+
+			epoll_ctl(epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &e);
+			printf("ready\n");
+			fflush(stdout);
+		}
+		if (said > 0)
+			progress_ns = now;
 	} else if (now >= phase_ends_ns && phase == PHASE_WARM) {
 		phase_enter(PHASE_WINDOW, options.seconds);
 	} else if (now >= phase_ends_ns && phase == PHASE_WINDOW) {
@@ -526,7 +553,7 @@ static void run(void)
 	struct epoll_event events[EVENTS_MAX];
 
 	now = progress_ns = now_ns();
-	if (options.mode == MODE_WS_IDLE || options.mode == MODE_WS_ECHO || options.mode == MODE_HANDSHAKE) {
+	if (options.mode <= MODE_HANDSHAKE) {
 		if (clients_open_more() != 0)
 			return;
 	} else { /* HTTP begins to work at once */
@@ -567,12 +594,13 @@ static void report(void)
 	printf("{\"mode\": \"%s\", \"units\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"proxy_cpu_s\": "
 	       "%.9f, "
 	       "\"client_cpu_s\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"resumed\": %llu, \"behind\": "
-	       "%llu, \"error\": \"",
+	       "%llu, \"pings\": %llu, \"error\": \"",
 	       mode_names[options.mode], (unsigned long long)(b->units - a->units),
 	       (unsigned long long)(b->bytes - a->bytes), (double)(b->at_ns - a->at_ns) / 1e9,
 	       (double)(b->proxy_cpu_ns - a->proxy_cpu_ns) / 1e9,
 	       (double)(b->own_cpu_ns - a->own_cpu_ns) / 1e9, latency_quantile_us(&latency, 0.5),
-	       latency_quantile_us(&latency, 0.99), (unsigned long long)resumed, (unsigned long long)behind);
+	       latency_quantile_us(&latency, 0.99), (unsigned long long)resumed, (unsigned long long)behind,
+	       (unsigned long long)(b->pings - a->pings));
 	for (const char *p = error; *p != '\0'; p++)
 		putchar(isprint((unsigned char)*p) && *p != '"' && *p != '\\' ? *p : ' ');
 	puts("\"}");

@@ -8,10 +8,10 @@
 
 struct options options = { .connections = 1, .size = 64, .seconds = 2, .warmup_s = 0.5 };
 
-const char *const mode_names[MODE_COUNT] = { "ws-echo", "ws-idle", "handshake", "http", "upload" };
+const char *const mode_names[MODE_COUNT] = { "ws-echo", "ws-idle", "ws-stall", "handshake", "http", "upload" };
 
 static const char usage[] =
-	"usage: load --mode ws-echo|ws-idle|handshake|http|upload --port N [--connections N] [--size BYTES]\n"
+	"usage: load --mode ws-echo|ws-idle|ws-stall|handshake|http|upload --port N [--connections N] [--size BYTES]\n"
 	"            [--seconds S] [--warmup S] [--count UNITS] [--rate MESSAGES/S] [--pids N,N...]\n"
 	"            [--tls] [--resume] [--wait]";
 

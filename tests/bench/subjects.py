@@ -20,10 +20,17 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_TIMEOUT_S = 10
 
+HOLDFAST = {"WORKERS": "1", "PING": "0", "SLOW": "pause"}
+ENVIRONMENT = {"holdfast-bypass": {"HOLDFAST_TRACKER_BYPASS": "1"}}
 # program, template, values of the template's @PLACEHOLDERS@
 SUBJECTS = {
-	"holdfast": ("holdfast", "holdfast.yaml.in", {"WORKERS": "1"}),
-	"holdfast-2": ("holdfast", "holdfast.yaml.in", {"WORKERS": "2"}),
+	"holdfast": ("holdfast", "holdfast.yaml.in", HOLDFAST),
+	"holdfast-2": ("holdfast", "holdfast.yaml.in", {**HOLDFAST, "WORKERS": "2"}),
+	"holdfast-beat": ("holdfast", "holdfast.yaml.in", {**HOLDFAST, "PING": "1s"}),
+	"holdfast-bypass": ("holdfast", "holdfast.yaml.in", HOLDFAST),
+	"holdfast-close": ("holdfast", "holdfast.yaml.in", {**HOLDFAST, "SLOW": "close"}),
+	"holdfast-drop": ("holdfast", "holdfast.yaml.in", {**HOLDFAST, "SLOW": "drop_oldest"}),
+	"holdfast-latest": ("holdfast", "holdfast.yaml.in", {**HOLDFAST, "SLOW": "latest"}),
 	"nginx": ("nginx", "nginx.conf.in", {"BUFFERS": "", "TLS_BUFFERS": ""}),
 	"nginx-big": ("nginx", "nginx.conf.in", {
 		"BUFFERS": "proxy_buffer_size 16k; proxy_buffers 16 32k; client_body_buffer_size 64k;",
@@ -79,11 +86,12 @@ class Tools:
 class Child:
 	"""A process on one core, its output in a file; stop() ends it and its children."""
 
-	def __init__(self, command, core, log, stdin=subprocess.DEVNULL, stdout=None, cwd=None):
+	def __init__(self, command, core, log, stdin=subprocess.DEVNULL, stdout=None, cwd=None, env=None):
 		self.log = log
 		with open(log, "w") as out:
 			self.process = subprocess.Popen(
 				command, stdin=stdin, stdout=stdout or out, stderr=out, text=True, cwd=cwd,
+				env={**os.environ, **(env or {})},
 				preexec_fn=(lambda: os.sched_setaffinity(0, core)))
 
 	def pids(self):
@@ -269,11 +277,18 @@ class Proxy:
 				self.port = self.tcp_port = backend_port
 				return
 			cores = site.all_cores if subject == "holdfast-2" else site.proxy_core
-			self.child = Child(self.command(template, values, backend_port), cores, site.file("proxy.log"))
+			self.child = Child(self.command(template, values, backend_port), cores, site.file("proxy.log"),
+					   env=ENVIRONMENT.get(subject))
 			self.wait_up()
 		except BaseException:
 			self.stop()
 			raise
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.stop()
 
 	def backend_start(self, port):
 		backend = Child([self.site.tools.path("backend"), str(port)], self.site.load_core,
@@ -291,7 +306,7 @@ class Proxy:
 			      TLS_PORT=self.tls_port, TCP_PORT=self.tcp_port, BACKEND_PORT=backend_port)
 		with open(os.path.join(HERE, "conf", template)) as f:
 			text = re.sub(r"@([A-Z_]+)@", lambda m: str(values.get(m.group(1), m.group(0))), f.read())
-		path = self.site.file(template[:-len(".in")])
+		path = self.site.file(f"{self.subject}-{template[:-len('.in')]}")
 		with open(path, "w") as f:
 			f.write(text)
 		program = self.site.programs[self.program]
@@ -324,6 +339,10 @@ class Proxy:
 
 	def pss_bytes(self):
 		return pss_bytes(self.pids())
+
+	def is_built_with(self, words):
+		done = subprocess.run([self.site.programs[self.program], "--version"], capture_output=True, text=True)
+		return words in done.stdout
 
 	def port_of(self, kind):
 		return {"plain": self.port, "tls": self.tls_port, "tcp": self.tcp_port}[kind]

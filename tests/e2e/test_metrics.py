@@ -9,7 +9,8 @@ import yaml
 
 from kit import process
 from kit.admin import Admin
-from kit.frames import TEXT, close_body, CLOSE, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.frames import (BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
+                        websocket_play)
 from kit.wait import wait_until
 
 
@@ -47,8 +48,8 @@ def test_counters_of_a_websocket_move_while_it_lives(start, echo):
         client.send(frame(TEXT, b"hello", mask=True))
         assert read_frame(client).payload == b"hello"
         m = admin.metrics()
-        seen.append((m['holdfast_websocket_messages_total{direction="in"}'],
-                     m['holdfast_websocket_messages_total{direction="out"}'],
+        seen.append((m['holdfast_websocket_messages_total{direction="in",opcode="text"}'],
+                     m['holdfast_websocket_messages_total{direction="out",opcode="text"}'],
                      m['holdfast_bytes_total{kind="websocket",direction="in"}'],
                      m['holdfast_bytes_total{kind="websocket",direction="out"}']))
     assert seen == [(n, n, 11 * n, 7 * n) for n in (1, 2, 3)]
@@ -59,6 +60,47 @@ def test_counters_of_a_websocket_move_while_it_lives(start, echo):
     assert m["holdfast_websocket_first_message_seconds_count"] == 1
     assert m["holdfast_handshake_duration_seconds_count"] == 1
     assert m["holdfast_connect_duration_seconds_count"] == 1
+
+
+def test_messages_are_counted_by_opcode_and_size(start, echo):
+    """In fragments, too; sizes are cumulative, as Prometheus wants them."""
+    hf, admin = start(echo)
+    client = hf.connect()
+    open_websocket(client)
+    sent = [(TEXT, 0), (TEXT, 16), (BINARY, 17), (TEXT, 64), (BINARY, 65), (BINARY, 5000), (TEXT, 70000)]
+    for opcode, size in sent:
+        client.send(frame(opcode, b"x" * size))
+        assert len(read_frame(client).payload) == size
+    client.send(frame(BINARY, b"a" * 30, fin=False) + frame(PING, b"p") + frame(CONT, b"b" * 40))
+    for _ in range(3):
+        read_frame(client)
+    m = admin.metrics()
+    name = "holdfast_websocket_message"
+    for direction in ("in", "out"):
+        assert m[f'{name}s_total{{direction="{direction}",opcode="text"}}'] == 4
+        assert m[f'{name}s_total{{direction="{direction}",opcode="binary"}}'] == 4
+        assert m[f'{name}_size_bytes_count{{direction="{direction}"}}'] == 8
+        assert m[f'{name}_size_bytes_sum{{direction="{direction}"}}'] == sum(s for _, s in sent) + 70
+        upto = [m[f'{name}_size_bytes_bucket{{direction="{direction}",le="{b}"}}'] for b in (16, 64, 256, 4096, 16384, 65536, 262144, "+Inf")]
+        assert upto == [2, 4, 6, 6, 7, 7, 8, 8]
+    assert m['holdfast_websocket_control_frames_total{direction="in",opcode="ping"}'] == 1
+
+
+def test_round_trips_and_drops_of_each_connection_are_shown(start, echo):
+    hf, admin = start(echo, route={"websocket": {"ping_interval": "1s", "over_rate": "drop", "message_rate": "1/m", "message_burst": 1}})
+    client = hf.connect()
+    open_websocket(client)
+    client.send(frame(TEXT, b"passes") + frame(TEXT, b"dropped"))
+    assert read_frame(client).payload == b"passes"
+    ping = read_frame(client)
+    assert ping.opcode == PING
+    client.send(frame(PONG, ping.payload))
+
+    def line():
+        (only,) = [c for c in admin.get("/connections?kind=websocket").json["connections"]]
+        return only if "rtt_seconds" in only else None
+    shown = wait_until(line, "a round trip")
+    assert 0 < shown["rtt_seconds"] < 60 and (shown["dropped_in"], shown["dropped_out"]) == (1, 0)
 
 
 def test_closes_are_counted_by_code_and_initiator(start, echo):

@@ -192,7 +192,7 @@ static const struct broken cases[] = {
 	  "t:5:48: max_message_size: \"1M\" has an unknown unit; this is a size: write 512B, "
 		"64KiB, 1MiB or 1GiB" },
 	{ IN_ROUTE("websocket: {compression: deflate}"),
-	  "t:5:43: compression: \"deflate\" is not allowed here: write pass or strip" },
+	  "t:5:43: compression: \"deflate\" is not allowed here: write pass, strip or terminate" },
 	{ IN_ROUTE("websocket: off"),
 	  "t:5:29: \"websocket\" must be a mapping, not a single value: its keys stand below it, "
 		"indented" },

@@ -68,7 +68,7 @@ static void a_duration_counts_in_every_bucket_above_it(void **state)
 		histogram_add_us(HISTOGRAM_PING_RTT, us[i]);
 	histogram_read(HISTOGRAM_PING_RTT, &sum);
 	assert_int_equal(sum.count, 5);
-	assert_int_equal(sum.sum_us, 92040201);
+	assert_int_equal(sum.sum, 92040201);
 	for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++)
 		for (unsigned b = 0; b < HISTOGRAM_BOUNDS; b++)
 			if (histogram_bounds_us[b] == buckets[i].bound_us)
