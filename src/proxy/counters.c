@@ -32,6 +32,14 @@ static const struct counter_row rows[] = {
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"http\",direction=\"out\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"in\"", false },
 	{ "bytes_total", "Bytes from and to clients.", "kind=\"tcp\",direction=\"out\"", false },
+	{ "fallback_sessions_total", "Sessions of the fallback that reached an endpoint.", NULL, false },
+	{ "fallback_sessions", "Sessions of the fallback, detached ones too.", NULL, true },
+	{ "fallback_attaches_total", "Carriers that were taken on by a session.", NULL, false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"stream\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"poll\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"eventsource\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"websocket\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"sockjs\"", false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
 
