@@ -13,6 +13,7 @@
 #include "net/tls_memory.h"
 #include "guard/counters.h"
 #include "proxy/counters.h"
+#include "proxy/session_names.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 
@@ -307,6 +308,7 @@ int main(int argc, char **argv)
 	config_set_algorithms(algorithm_names());
 	guard_counters_setup();
 	proxy_counters_setup();
+	session_names_setup();
 	stream_setup();
 	return execute(&a);
 }

@@ -103,6 +103,14 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_REQUEST_RATE] = { "request_rate", "limits.request_rate", "too many requests", 429, 1008 },
 	[REASON_ROUTE_GONE] = { "route_gone", NULL, "the route was removed", 503, 1012 },
 	[REASON_LISTENER_GONE] = { "listener_gone", NULL, "the listener was removed", 0, 1012 },
+	[REASON_SESSION_UNKNOWN] = { "session_unknown", NULL, "the session is unknown", 410, 1008 },
+	[REASON_SESSION_GRAMMAR] = { "session_grammar", NULL, "the request is none of the fallback's", 400, 1008 },
+	[REASON_SESSION_GAP] = { "session_gap", NULL, "messages are missing before these", 409, 1008 },
+	[REASON_SESSION_CARRIER] = { "session_carrier", "fallback.carriers", "this way is not taken here", 404, 1008 },
+	[REASON_SESSION_LOST] = { "session_lost", "fallback.keep", "the client did not come back", 0, 1001 },
+	[REASON_SESSION_FULL] = { "session_full", "fallback.overflow", "the client takes its messages too slowly", 0, 1013 },
+	[REASON_SESSION_MEMORY] = { "session_memory", "limits.session_memory", "all sessions together hold too much", 503,
+				    1013 },
 	[REASON_KILLED] = { "killed", NULL, "closed by the administrator", 503, 1008 },
 };
 

@@ -92,6 +92,14 @@ enum reason {
 	REASON_ROUTE_GONE,
 	REASON_LISTENER_GONE,
 	REASON_KILLED,
+	/* sessions of the fallback */
+	REASON_SESSION_UNKNOWN, /* never was, is over, or is somebody else's */
+	REASON_SESSION_GRAMMAR, /* a body, record or control that is none; an acknowledgement of the future */
+	REASON_SESSION_GAP,
+	REASON_SESSION_CARRIER, /* the route does not take this one */
+	REASON_SESSION_LOST,	/* nobody came for it */
+	REASON_SESSION_FULL,
+	REASON_SESSION_MEMORY,
 	REASON_COUNT
 };
 

@@ -120,7 +120,7 @@ const struct key route_keys[] = {
 		.doc = "Who must prove who they are."),
 	SECTION(route_config, websocket, websocket_policy, websocket_keys,
 		.doc = "What holds for connections that became WebSockets."),
-	OPTIONAL(route_config, fallback, fallback_config, fallback_keys, .flags = KEY_LATER | KEY_CAN_BE_OFF,
+	OPTIONAL(route_config, fallback, fallback_config, fallback_keys, .flags = KEY_CAN_BE_OFF,
 		 .doc = "For clients that cannot use WebSocket: the same session over HTTP, and the backend "
 			"sees a WebSocket. "
 			"Absent: off."),

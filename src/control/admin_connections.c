@@ -242,6 +242,8 @@ static void print_json(struct str *s, const struct connection_info *i, bool is_f
 		number(s, "port", i->client_port);
 	member(s, "kind", i->kind);
 	member(s, "state", i->state);
+	if (i->transport != NULL)
+		member(s, "transport", i->transport);
 	member(s, "listener", i->listener);
 	member(s, "route", i->route);
 	member(s, "cluster", i->cluster);

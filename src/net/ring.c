@@ -90,18 +90,25 @@ static int uring_create(struct io_uring *u, unsigned *entries)
 	}
 }
 
-static void mail_arrived(struct op *op, int res, uint32_t flags)
+struct mail *ring_mail_take(struct ring *r)
 {
-	struct ring *r = container_of(op, struct ring, mail_op);
 	struct mail *m;
 
-	(void)res;
-	(void)flags;
 	pthread_mutex_lock(&r->mail_lock);
 	m = r->mail_first;
 	r->mail_first = NULL;
 	r->mail_last = &r->mail_first;
 	pthread_mutex_unlock(&r->mail_lock);
+	return m;
+}
+
+static void mail_arrived(struct op *op, int res, uint32_t flags)
+{
+	struct ring *r = container_of(op, struct ring, mail_op);
+	struct mail *m = ring_mail_take(r);
+
+	(void)res;
+	(void)flags;
 	while (m != NULL) {
 		struct mail *next = m->next;
 		m->run(m);

@@ -121,6 +121,9 @@ struct slice ring_copy(struct ring *r, const void *bytes, uint32_t len);
  * sender is kept. */
 void ring_post(struct ring *from, struct ring *to, struct mail *m);
 
+/* Mail that was not read, as a chain: no thread runs the ring any more. */
+struct mail *ring_mail_take(struct ring *r);
+
 static inline void ring_timer_arm(struct ring *r, struct timer *t, uint64_t delay_ms)
 {
 	timer_arm(&r->timers, t, r->now_ms, delay_ms);

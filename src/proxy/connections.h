@@ -25,6 +25,7 @@ struct connection_info {
 	uint16_t client_port;	    /* 0: not known */
 	const char *kind;	    /* "http", "websocket", "tcp" */
 	const char *state;	    /* a word of the kind's */
+	const char *transport;	    /* what carries a session of the fallback; NULL: it is none */
 	const char *listener;
 	const char *route, *cluster, *endpoint; /* NULL: none */
 	uint64_t age_ms;

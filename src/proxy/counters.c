@@ -42,6 +42,14 @@ static const struct counter_row rows[] = {
 	  "direction=\"out\",form=\"plain\"", false },
 	{ "websocket_deflate_bytes_total", "Frames that were inflated or compressed on behalf of endpoints.",
 	  "direction=\"out\",form=\"compressed\"", false },
+	{ "fallback_sessions_total", "Sessions of the fallback that reached an endpoint.", NULL, false },
+	{ "fallback_sessions", "Sessions of the fallback, detached ones too.", NULL, true },
+	{ "fallback_attaches_total", "Carriers that were taken on by a session.", NULL, false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"stream\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"poll\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"eventsource\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"websocket\"", false },
+	{ "fallback_carriers_total", "Carriers that came, by kind.", "carrier=\"sockjs\"", false },
 };
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == PROXY_COUNTERS_END - COUNTERS_PROXY, "a row for each");
 

@@ -35,7 +35,11 @@ enum {
 	PROXY_INFLATED_OUT, /* and behind */
 	PROXY_DEFLATED_IN,
 	PROXY_DEFLATED_OUT,
-	PROXY_COUNTERS_END
+	PROXY_SESSIONS, /* of the fallback, that reached an endpoint */
+	PROXY_SESSIONS_OPEN,
+	PROXY_SESSION_ATTACHES,
+	PROXY_CARRIERS, /* + kind: stream, poll, eventsource, websocket, sockjs */
+	PROXY_COUNTERS_END = PROXY_CARRIERS + 5
 };
 
 /* WebSocket closes: cells by code and by who began it, from COUNTERS_CLOSES on. */

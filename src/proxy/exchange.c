@@ -1,10 +1,13 @@
 #include "proxy/exchange.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "guard/origin.h"
+#include "proxy/client_script.h"
 #include "proxy/counters.h"
 #include "proxy/deny_rules.h"
 #include "proxy/error_page.h"
+#include "proxy/fallback.h"
 #include "proxy/forward.h"
 #include "proxy/listener.h"
 #include "proxy/route.h"
@@ -64,6 +67,7 @@ void exchange_free(struct exchange *x)
 	if (x->guest != 0)
 		w->ring.guest_gone(&w->ring, x->guest);
 	access_free(x->log);
+	free(x->cors);
 	free(x->edit_values);
 	free(x->endpoint);
 	view_unref(x->view);
@@ -135,6 +139,45 @@ static void answer_options(struct exchange *x)
 	struct response_head head = { .status = 204, .own = &allow, .own_count = 1, .framing = RESPONSE_NO_BODY };
 
 	x->client_ops->head(x, &head);
+	x->client_ops->end(x, NULL, 0);
+}
+
+/* The client of the fallback, for pages whose listener has such a route. */
+static bool serves_client_script(const struct exchange *x, const struct request *r)
+{
+	static const char path[] = CLIENT_SCRIPT_PATH;
+
+	if (r->path_len != sizeof(path) - 1 || memcmp(r->path, path, r->path_len) != 0 || client_script_len() == 0)
+		return false;
+	for (size_t i = 0; i < r->listener->routes_count; i++)
+		if (r->listener->routes[i].fallback != NULL)
+			return x->method == HTTP_METHOD_GET || x->method == HTTP_METHOD_HEAD;
+	return false;
+}
+
+static void answer_client_script(struct exchange *x, const struct request *r)
+{
+	const struct http_field *known = http_head_find(r->head, HTTP_IF_NONE_MATCH, NULL);
+	char tag[24];
+	int tag_len = snprintf(tag, sizeof(tag), "\"%016" PRIx64 "\"", hash64(client_script, client_script_len(), 0));
+	const struct http_field fields[] = {
+		{ "content-type", "text/javascript; charset=utf-8", 30, 12, HTTP_CONTENT_TYPE },
+		{ "cache-control", "public, max-age=3600", 20, 13, HTTP_CACHE_CONTROL },
+		{ "access-control-allow-origin", "*", 1, 27, HTTP_OTHER },
+		{ "etag", tag, (uint32_t)tag_len, 4, HTTP_ETAG },
+	};
+	struct response_head head = { .status = 200, .own = fields, .own_count = ARRAY_LEN(fields),
+				      .framing = RESPONSE_LENGTH, .length = client_script_len() };
+	bool is_known = known != NULL && known->value_len == (uint32_t)tag_len && memcmp(known->value, tag, known->value_len) == 0;
+
+	x->route = NULL; /* whose headers are not these */
+	if (is_known) {
+		head.status = 304;
+		head.framing = RESPONSE_NO_BODY;
+	}
+	x->client_ops->head(x, &head);
+	if (!is_known && x->method == HTTP_METHOD_GET)
+		x->client_ops->body(x, slice_static(client_script, client_script_len()));
 	x->client_ops->end(x, NULL, 0);
 }
 
@@ -316,6 +359,12 @@ static void refuse_rate(struct exchange *x, enum reason why, const struct guard_
 	exchange_refuse_with(x, why, 0, fields, ARRAY_LEN(fields));
 }
 
+/* A WebSocket, whatever carries it. */
+static bool opens_websocket(const struct exchange *x)
+{
+	return x->is_upgrade || x->fallback != FALLBACK_NONE;
+}
+
 /* The route's own rate; and the key by which a WebSocket's messages will be counted. */
 static enum reason route_rate(struct exchange *x, const struct request *r, const struct guard *g,
 			      const struct guard_request *q, uint64_t now_ns, struct guard_rate *told)
@@ -327,7 +376,7 @@ static enum reason route_rate(struct exchange *x, const struct request *r, const
 	const char *key;
 	size_t len;
 
-	x->has_message_key = x->is_upgrade && guard_counts_messages(route);
+	x->has_message_key = opens_websocket(x) && guard_counts_messages(route);
 	if (route->requests.interval_ns == 0 && !x->has_message_key)
 		return REASON_NONE;
 	/* Who shows no key is counted by address, or leaving it out would be the way around the limit. */
@@ -361,6 +410,15 @@ static bool origin_passes(const struct route_config *route, const struct http_he
 		return true;
 	return http_head_find(head, HTTP_ORIGIN, f + 1) == NULL &&
 	       origin_is_listed(a->origins, a->origins_count, f->value, f->value_len);
+}
+
+/* A page whose origin may open a WebSocket may read the answers of the fallback, refusals too. */
+static void cors_allow(struct exchange *x, const struct http_head *head)
+{
+	const struct http_field *f = http_head_find(head, HTTP_ORIGIN, NULL);
+
+	if (f != NULL && x->fallback != FALLBACK_NONE && !x->is_upgrade)
+		x->cors = strndup(f->value, f->value_len);
 }
 
 /* RFC 6750 3: what is wanted, and what was wrong with what came. */
@@ -415,10 +473,11 @@ static bool guard_passes(struct exchange *x, struct request *r, struct jwt *toke
 		exchange_refuse(x, why);
 		return false;
 	}
-	if (x->is_upgrade && !origin_passes(x->route, r->head)) {
+	if (opens_websocket(x) && !origin_passes(x->route, r->head)) {
 		exchange_refuse(x, REASON_ORIGIN);
 		return false;
 	}
+	cors_allow(x, r->head);
 	why = guard_request_rate(g, &q, now_ns, &told);
 	if (why != REASON_NONE) {
 		refuse_rate(x, why, &told);
@@ -465,9 +524,12 @@ static void request_admit(struct exchange *x, struct request *r)
 {
 	struct jwt token = { 0 };
 
+	x->fallback = fallback_kind_of(r, x->is_upgrade);
 	/* Whether it was refused is known by the answer alone: the exchange may be gone. */
 	if (guard_passes(x, r, &token)) {
-		if (x->route->respond != NULL)
+		if (x->fallback != FALLBACK_NONE)
+			fallback_start(x, r, x->fallback);
+		else if (x->route->respond != NULL)
 			answer_respond(x, r);
 		else
 			forward_start(x, r);
@@ -483,7 +545,9 @@ void exchange_start(struct exchange *x, const struct exchange_from *from, const 
 	view_follow(x, from->listener);
 	r = request_of(x, from, head);
 	why = request_take(x, &r, from, REASON_NONE);
-	if (why != REASON_NONE)
+	if ((why == REASON_NONE || why == REASON_NO_ROUTE) && serves_client_script(x, &r))
+		answer_client_script(x, &r);
+	else if (why != REASON_NONE)
 		exchange_refuse(x, why);
 	else if (is_asterisk(&r))
 		answer_options(x);

@@ -46,7 +46,7 @@ struct exchange_client {
 struct exchange_handler {
 	/* Payload of the request's body; borrowed.  Only while read(on). */
 	void (*body)(struct exchange *, struct slice);
-	/* Where the body may be passed on to as it is, without `body`; NULL: nowhere. */
+	/* Where the body may be passed on to as it is, without `body`; NULL, or no such call: nowhere. */
 	struct duplex *(*sink)(struct exchange *);
 	/* The request is whole. */
 	void (*end)(struct exchange *, const struct http_field *trailers, uint32_t count);
@@ -54,6 +54,9 @@ struct exchange_handler {
 	void (*room)(struct exchange *);
 	/* The client is gone, or its request cannot be completed: the handler lets go of the exchange at once. */
 	void (*gone)(struct exchange *, enum reason why);
+	/* The client has ended its side while the response is still to come: for one who would wait for long.  NULL: it may
+	 * have the rest. */
+	void (*eof)(struct exchange *);
 };
 
 struct exchange {
@@ -66,6 +69,7 @@ struct exchange {
 	void *client;	    /* the client's half */
 	void *handler_user; /* the handler's */
 	struct access_entry *log;
+	char *cors; /* the Origin of a page that may read the answer; NULL: none is told */
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
 	struct ws_deflate deflate; /* what the proxy answers of it; when has_deflate */
 	struct limit_key message_key; /* of a WebSocket; when has_message_key */
@@ -79,6 +83,7 @@ struct exchange {
 	uint8_t method;		      /* enum http_method */
 	uint8_t version_minor;
 	uint8_t why; /* enum reason: for the log */
+	uint8_t fallback; /* enum fallback_kind */
 	bool is_upgrade : 1; /* a good WebSocket handshake */
 	bool has_body : 1;
 	bool is_chunked : 1; /* the request's body, when it has one */

@@ -70,8 +70,29 @@ static struct slice head_print(struct h1_server *c, const struct response_head *
 	return SLICE_EMPTY;
 }
 
+#define CORS_FIELDS 3u
+#define OWN_MAX	    32u
+
+/* What lets a page of another origin read the answer, behind the handler's own fields. */
+static void cors_add(const struct exchange *x, struct response_head *h, struct http_field fields[OWN_MAX])
+{
+	const struct http_field cors[CORS_FIELDS] = {
+		{ "access-control-allow-origin", x->cors, (uint32_t)strlen(x->cors), 27, HTTP_OTHER },
+		{ "access-control-allow-credentials", "true", 4, 32, HTTP_OTHER },
+		{ "vary", "Origin", 6, 4, HTTP_VARY },
+	};
+	uint32_t count = h->own_count < OWN_MAX - CORS_FIELDS ? h->own_count : OWN_MAX - CORS_FIELDS;
+
+	if (count > 0)
+		memcpy(fields, h->own, count * sizeof(fields[0]));
+	memcpy(fields + count, cors, sizeof(cors));
+	h->own = fields;
+	h->own_count = count + CORS_FIELDS;
+}
+
 static void client_head(struct exchange *x, struct response_head *h)
 {
+	struct http_field fields[OWN_MAX];
 	struct h1_server *c = x->client;
 	struct response_edits edits = { x->route != NULL ? &x->route->response_headers : NULL,
 					(const char *const *)x->edit_values };
@@ -90,6 +111,8 @@ static void client_head(struct exchange *x, struct response_head *h)
 		c->is_chunked = h->framing == RESPONSE_CHUNKED && x->method != HTTP_METHOD_HEAD;
 		h->keep_alive = c->keep_alive;
 	}
+	if (x->cors != NULL)
+		cors_add(x, h, fields);
 	out = head_print(c, h, &edits);
 	x->head_out += out.len;
 	if (out.len > 0)

@@ -399,6 +399,8 @@ static void eof_look(struct h1_server *c)
 		h1_close(c, REASON_NONE);
 	else if (c->state == H1_BODY && (c->takes_body || c->is_discarding))
 		h1_close(c, REASON_CLIENT_CLOSED); /* the rest will not come */
+	else if (c->state == H1_WAIT && c->x != NULL && c->x->handler != NULL && c->x->handler->eof != NULL)
+		c->x->handler->eof(c->x);
 }
 
 /* ---- long bodies, straight through ---- */
@@ -431,7 +433,7 @@ static void body_pass(struct h1_server *c)
 
 	if (c->state != H1_BODY || !c->takes_body || c->held.len > 0 || c->has_eof || c->body.kind != HTTP1_BODY_LENGTH ||
 	    http1_body_left_bytes(&c->body) < PASSAGE_MIN || c->client == NULL || passage_is_from(c->client) ||
-	    !stream_is_bulk(c->client) || c->x->handler == NULL)
+	    !stream_is_bulk(c->client) || c->x->handler == NULL || c->x->handler->sink == NULL)
 		return;
 	to = c->x->handler->sink(c->x);
 	if (to != NULL)

@@ -167,6 +167,11 @@ static enum core_result take_check(const struct session_core *c, uint64_t number
 	return log_is_full(&c->up, c->window_bytes) ? CORE_FULL : CORE_OK;
 }
 
+bool session_core_is_up_full(const struct session_core *c)
+{
+	return log_is_full(&c->up, c->window_bytes);
+}
+
 enum core_result session_core_take(struct session_core *c, uint64_t number, struct message *m)
 {
 	enum core_result result = take_check(c, number);

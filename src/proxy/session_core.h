@@ -82,6 +82,7 @@ bool session_core_is_full(const struct session_core *c);
 
 /* A message with its number; takes it. */
 enum core_result session_core_take(struct session_core *c, uint64_t number, struct message *m);
+bool session_core_is_up_full(const struct session_core *c);
 /* The next one to deliver, gives (free); it counts as delivered.  NULL: none. */
 struct message *session_core_deliver(struct session_core *c);
 

@@ -3,10 +3,13 @@
 #include "base/log.h"
 #include "net/stream.h"
 #include "proxy/arrival.h"
+#include "proxy/carrier_websocket.h"
 #include "proxy/exchange.h"
+#include "proxy/ferry.h"
 #include "proxy/forward.h"
 #include "proxy/h1_server.h"
 #include "proxy/listener.h"
+#include "proxy/session.h"
 #include "proxy/tcp_relay.h"
 #include "proxy/view.h"
 #include "proxy/ws_relay.h"
@@ -27,6 +30,10 @@ static void on_drain_over(struct timer *t)
 	h1_servers_close(w, REASON_SHUTDOWN);
 	tcp_relays_close(w, REASON_SHUTDOWN);
 	ws_relays_close(w, REASON_SHUTDOWN);
+	if (w->sessions != NULL) {
+		sessions_close(w);
+		carrier_websockets_close(w);
+	}
 }
 
 static void on_guest_gone(struct ring *ring, uint64_t guest)
@@ -90,6 +97,12 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	w->ring.user = w;
 	w->ring.guest_gone = on_guest_gone;
 	w->ring.is_measured = true;
+	if (!session_table_init(w)) {
+		ring_done(&w->ring);
+		free(w->scratch);
+		w->scratch = NULL;
+		return -ENOMEM;
+	}
 	pool_init(&w->pool, &w->ring);
 	return 0;
 }
@@ -130,6 +143,8 @@ void worker_done(struct worker *w)
 {
 	if (w->scratch == NULL)
 		return;
+	ferry_mail_drop(w);
+	session_table_done(w);
 	ring_done(&w->ring);
 	slab_done(&w->arrival_slab);
 	slab_done(&w->h1_slab);

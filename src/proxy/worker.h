@@ -45,6 +45,7 @@ struct worker {
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
 	struct connections open; /* clients by number */
+	struct session_table *sessions; /* of the fallback */
 	struct pool pool;
 	uint32_t next_source; /* of a cluster's source_addresses: they take turns */
 	struct slab arrival_slab, h1_slab, exchange_slab, forward_slab, relay_slab, tcp_slab;

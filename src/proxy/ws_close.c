@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "cluster/outlier.h"
 #include "proxy/counters.h"
+#include "proxy/session.h"
 #include "proxy/ws_inside.h"
 
 #include <stdio.h>
@@ -305,6 +306,8 @@ bool side_ended(struct ws_relay *r, int side, enum reason why)
 		why = vanished[side];
 	if (r->close_code == 0)
 		r->close_code = WS_CLOSE_ABNORMAL;
+	if (side == BACKEND && session_transport_of(r->sides[CLIENT].d) != NULL)
+		r->sides[BACKEND].is_muted = true; /* a session can say that there was no Close */
 	relay_close(r, why, 0, NULL, side == CLIENT ? CLOSED_BY_CLIENT : CLOSED_BY_BACKEND);
 	return false;
 }

@@ -4,6 +4,7 @@
 #include "base/histogram.h"
 #include "base/random.h"
 #include "proxy/counters.h"
+#include "proxy/session.h"
 #include "proxy/ws_inside.h"
 
 #include <stdlib.h>
@@ -143,6 +144,7 @@ static void describe(const void *object, struct connection_info *out)
 	out->cluster = cluster_name(r->endpoint->cluster);
 	out->endpoint = r->endpoint->name;
 	out->state = r->why == REASON_NONE ? "open" : "closing";
+	out->transport = session_transport_of(client->d);
 	out->bytes_in = client->bytes;
 	out->bytes_out = backend->bytes;
 	out->messages_in = client->messages;

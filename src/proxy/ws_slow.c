@@ -6,6 +6,7 @@
  * messages go; the endpoint is held back only when nothing may go. */
 #include "base/log.h"
 #include "proxy/counters.h"
+#include "proxy/session.h"
 #include "proxy/ws_inside.h"
 
 /* What the stream itself may hold where the rest waits above it: one write's worth. */
@@ -39,7 +40,7 @@ void slow_rebind(struct ws_relay *r)
 	if (slow_drops(r) && mark > STREAM_SHARE)
 		mark = STREAM_SHARE;
 	if (r->sides[CLIENT].d != NULL)
-		duplex_mark(r->sides[CLIENT].d, (uint32_t)mark);
+		duplex_mark(r->sides[CLIENT].d, session_mark_of(r->sides[CLIENT].d, (uint32_t)mark));
 }
 
 /* ---- the queue ---- */

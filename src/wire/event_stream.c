@@ -10,7 +10,7 @@ struct line {
 
 static int line_read(const char *in, size_t len, struct line *out)
 {
-	const char *end = memchr(in, '\n', len);
+	const char *end = len > 0 ? memchr(in, '\n', len) : NULL;
 	size_t n;
 
 	out->used = 0;

@@ -194,10 +194,10 @@ static const struct broken cases[] = {
 	{ IN_FILE("limits: {max_connections: 10k}"),
 	  "t:1:27: max_connections: \"10k\" is not a whole number: write digits only" },
 	{ IN_FILE("limits: {session_memory: 10MB}"),
-	  "t:1:10: warning: key \"session_memory\" is not yet in effect\nt:1:26: session_memory: "
+	  "t:1:26: session_memory: "
 		"\"10MB\" has an unknown unit; this is a size: write 512B, 64KiB, 1MiB or 1GiB" },
 	{ IN_FILE("limits: {session_memory: 100}"),
-	  "t:1:10: warning: key \"session_memory\" is not yet in effect\nt:1:26: session_memory: "
+	  "t:1:26: session_memory: "
 		"\"100\" has no unit; this is a size: write 512B, 64KiB, 1MiB or 1GiB" },
 	{ IN_FILE("limits: {per_ip: {connection_rate: 50}}"),
 	  "t:1:36: connection_rate: \"50\" "

@@ -329,7 +329,7 @@ static void what_is_to_come_is_printed_only_when_it_was_given(void **state)
 	char *text = print(c);
 
 	(void)state;
-	assert_null(strstr(text, "session_memory"));
+	assert_null(strstr(text, "on_expiry"));
 	assert_non_null(strstr(text, "max_message_size: 1MiB"));
 	assert_non_null(strstr(text, "  grace: 30s\n"));
 	config_unref(load(text, false));
