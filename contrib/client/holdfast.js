@@ -78,7 +78,7 @@ class Holdfast extends EventTarget {
 	#owed = 0; #ackTimer; #due = false; #posting = false; #soon; // bytes received and not acknowledged
 	#carrier = null; #trying = new Set(); #round = null; #plain = false;
 	#failures = 0; #early = 0; #detachedAt = 0; #retryAfter = 0; #rtt = 0; #ticked = 0; #behind; #again; #upgrade; #step = 0;
-	#slot; #timers = new Set(); #listening = [];
+	#slot; #isNarrow = false; #timers = new Set(); #listening = [];
 
 	constructor(url, protocols = [], options = {}) {
 		super();
@@ -249,15 +249,18 @@ class Holdfast extends EventTarget {
 
 	#remembered() {
 		try {
-			const { carrier, until } = JSON.parse(g.localStorage ? localStorage.getItem(KEY + this.#url.host) : memory.get(KEY + this.#url.host));
-			return until > now() && this.#kinds.includes(carrier) ? carrier : this.#kinds[0];
+			const { carrier, until, isNarrow } = JSON.parse(g.localStorage ? localStorage.getItem(KEY + this.#url.host) : memory.get(KEY + this.#url.host));
+			if (until < now() || !this.#kinds.includes(carrier))
+				return this.#kinds[0];
+			this.#isNarrow = isNarrow;
+			return carrier;
 		} catch {
 			return this.#kinds[0];
 		}
 	}
 
 	#remember(carrier) {
-		const value = JSON.stringify({ carrier, until: now() + MEMORY });
+		const value = JSON.stringify({ carrier, until: now() + MEMORY, isNarrow: this.#isNarrow });
 		try {
 			localStorage.setItem(KEY + this.#url.host, value);
 		} catch {
@@ -304,7 +307,8 @@ class Holdfast extends EventTarget {
 		if (this.#carrier)                                     // a change that did not come about
 			return this.#carrier.isGone && this.#ended(this.#carrier);
 		if (!this.#token) {
-			if (this.#Native && this.#kinds.includes('websocket') && !round.isPlain && this.#state < 2) {
+			if (this.#Native && this.#kinds.includes('websocket') && !round.isPlain && this.#state < 2
+				&& (NOWHERE.includes(round.status) || !this.#kinds[1])) {
 				return this.#try({ kinds: ['plain'], isPlain: true, status: round.status });
 			}
 			return this.#finish(1006, round.status ? String(round.status) : '', false, true);
@@ -315,7 +319,7 @@ class Holdfast extends EventTarget {
 	}
 
 	#launch(kind, round) {
-		const c = { kind, round, isFallback: round.isTried, turn: ++this.#turn, at: now(), heard: now(), n: this.#got, stop() {} };
+		const c = { kind, round, isFallback: round.isTried, turn: 0, asked: 0, at: now(), heard: now(), n: this.#got, stop() {} };
 		c.advance = () => {
 			c.advance = () => {};
 			this.#next(round);
@@ -385,7 +389,7 @@ class Holdfast extends EventTarget {
 			return true;
 		}
 		if (old && old.turn > c.turn || this.#state > 2) {
-			this.#drop(c);
+			this.#ended(c);
 			return false;
 		}
 		const isFirst = !this.#token;
@@ -447,7 +451,7 @@ class Holdfast extends EventTarget {
 		this.dispatchEvent(new Event('detach'));
 		if (this.#state > 2 || this.#round || c.moveAt > now())
 			return;
-		this.#reattach(this.#failures++ ? 0 : 250, c.kind == 'websocket' ? this.#remembered() : c.kind);
+		this.#reattach(this.#failures++ ? 0 : 250, c.kind == 'websocket' || this.#isNarrow ? this.#remembered() : c.kind);
 	}
 
 	/* Soon after the first break; after more of them without any use between, later and later. */
@@ -740,6 +744,18 @@ class Holdfast extends EventTarget {
 	}
 
 	async #up(c, body, given) {
+		// One connection for each client: the answer that is being held is in the way of what we send.
+		const blocked = this.#after(this.#patience(4000) + body.length / 16, () => {
+			if (c != this.#carrier || this.#isNarrow || !this.#kinds.includes('poll'))
+				return;
+			this.#isNarrow = true;
+			this.#remember('poll');
+			this.#ended(c);
+		});
+		if (this.#isNarrow && c.kind == 'poll') {
+			c.isYielding = true;
+			c.stop();
+		}
 		try {
 			const began = now(), answer = await this.#fetch(body, 'text/plain'), text = await answer.text();
 			this.#rtt = now() - began;
@@ -760,6 +776,8 @@ class Holdfast extends EventTarget {
 			return answer.status;
 		} catch {
 			return 0;
+		} finally {
+			this.#cancel(blocked);
 		}
 	}
 
@@ -775,7 +793,10 @@ class Holdfast extends EventTarget {
 
 	// ---- the carriers
 
+	/* The turn is taken at the last moment: the polls of a current carrier take theirs meanwhile. */
 	#hello(c, more) {
+		c.turn = ++this.#turn;
+		c.asked = now();
 		return this.#token ? ['resume', JSON.stringify({ s: this.#token, turn: c.turn, got: this.#got, ...more })]
 			: ['open', JSON.stringify({ protocols: this.#protocols, nonce: this.#nonce, turn: c.turn, ...more })];
 	}
@@ -896,13 +917,14 @@ class Holdfast extends EventTarget {
 		for (let pause = 0; !c.isOver; pause && await new Promise((r) => { c.timer = this.#after(pause, r); })) {
 			const began = now(), got = this.#got;
 			try {
+				// Somebody else has just asked for the session: another poll would take it back.
+				while ([...this.#trying].some((t) => t != c && now() - t.asked < 1000))
+					await new Promise((r) => this.#after(20, r));
 				const wasCrowded = c.isCrowded, crowd = await this.#isCrowded();
 				if (c.isOver)
 					return;
-				if (c.isOpen)
-					c.turn = ++this.#turn;
 				c.isCrowded = crowd;
-				const hold = !c.isOpen || crowd == 1 ? 0 : crowd ? 1000 : HOLD, limit = this.#after(hold + YOUNG, () => c.stop());
+				const hold = !c.isOpen || crowd == 1 ? 0 : crowd || this.#isNarrow ? 1000 : HOLD, limit = this.#after(hold + YOUNG, () => c.stop());
 				const isGood = await this.#request(c, 'text/plain', { hold });
 				this.#cancel(limit);
 				if (!isGood || c.isOver)
@@ -913,8 +935,11 @@ class Holdfast extends EventTarget {
 				if (wasCrowded && !crowd && this.#kinds.includes('stream'))
 					this.#change('stream');                     // a place has become free
 			} catch {
-				return this.#ended(c);
+				if (!c.isYielding)
+					return this.#ended(c);
+				pause = 0;
 			}
+			c.isYielding = false;
 		}
 	}
 

@@ -5,12 +5,13 @@
  * and obeys these texts: `close [CODE [REASON]]`, `terminate`, `count N [SIZE]`, `sleep MS`, `note KEY`, `recall KEY`, and `?path`;
  * it answers `/refuse` with 403 and chooses the first subprotocol that begins with "chat".
  *
- *     await application.run({ Socket, url, only, side, limit })   ->  [{ name, ms, carrier, error }]
+ *     await application.run({ Socket, url, only, heavy, times, side, limit })   ->  [{ name, ms, opened, carrier, error }]
  */
 'use strict';
 (() => {
 const list = [];
 const test = (name, run) => list.push({ name, run });
+const heavy = (name, run) => list.push({ name, run, isHeavy: true });   // many bytes, many messages: not through every box
 const equal = (a, b, what) => {
 	if (!Object.is(a, b))
 		throw new Error(`${what || 'value'}: ${String(JSON.stringify(a) ?? a).slice(0, 80)}, not ${String(JSON.stringify(b) ?? b).slice(0, 80)}`);
@@ -54,6 +55,8 @@ class Bench {
 			done(e);
 			s.broken?.(new Error(`closed ${e.code} ${e.reason}`));
 		}));
+		const began = Date.now();
+		s.addEventListener('open', () => { this.opened ??= Date.now() - began; });
 		for (const type of ['open', 'attach'])
 			s.addEventListener(type, () => this.carriers.add(s.carrier ?? 'native'));
 		return s;
@@ -147,6 +150,7 @@ test('close before open: error, then close 1006, and no open', async (b) => {
 	s.close();
 	equal(s.readyState, 2);
 	const e = await s.closing;
+	await wait(0);                                         // in browsers promises go on between two listeners
 	equal(e.code, 1006);
 	equal(e.wasClean, false);
 	equal(seen.join(), 'error,close');
@@ -158,6 +162,7 @@ test('a refusal is an error and a close 1006', async (b) => {
 	for (const type of ['open', 'error', 'close'])
 		s.addEventListener(type, () => seen.push(type));
 	const e = await s.closing;
+	await wait(0);
 	equal(e.code, 1006);
 	equal(e.wasClean, false);
 	equal(seen.join(), 'error,close');
@@ -243,19 +248,19 @@ test('1 MiB of text', async (b) => {
 	ok(await b.echo(s, text) === text, 'the same');
 });
 
-test('1 MiB of binary', async (b) => {
+heavy('1 MiB of binary', async (b) => {
 	const s = await b.open(), data = bytes(1 << 20);
 	same(await b.echo(s, data), data);
 });
 
-test('four times 1 MiB at once', async (b) => {
+heavy('four times 1 MiB at once', async (b) => {
 	const s = await b.open(), all = [1, 2, 3, 4].map((i) => bytes(1 << 20, i));
 	all.forEach((data) => s.send(data));
 	for (const data of all)
 		same(await b.next(s), data);
 });
 
-test('a burst of 10,000 comes back in order', async (b) => {
+heavy('a burst of 10,000 comes back in order', async (b) => {
 	const s = await b.open();
 	for (let i = 0; i < 10000; i++)
 		s.send(`m${i}`);
@@ -263,7 +268,7 @@ test('a burst of 10,000 comes back in order', async (b) => {
 		equal(await b.next(s), `m${i}`);
 });
 
-test('a burst of 10,000 from the backend is in order', async (b) => {
+heavy('a burst of 10,000 from the backend is in order', async (b) => {
 	const s = await b.open();
 	s.send('count 10000');
 	for (let i = 0; i < 10000; i++)
@@ -339,13 +344,15 @@ test('after close, send is discarded and counted', async (b) => {
 	s.send('12345');
 	s.send(new ArrayBuffer(5));
 	s.send('ä');
-	equal(s.bufferedAmount - before, 12);
+	const grown = s.bufferedAmount - before;
+	ok(grown >= 12 && grown <= 12 + 3 * 18, `12 bytes, and browsers count frames with them: ${grown}`);
 	await s.closing;
+	const last = s.bufferedAmount;
 	s.send('123');
-	equal(s.bufferedAmount - before, 15);
+	ok(s.bufferedAmount - last >= 3, 'also when closed');
 });
 
-test('a backend that does not read for a while gets everything', async (b) => {
+heavy('a backend that does not read for a while gets everything', async (b) => {
 	const s = await b.open(), data = bytes(1 << 16);
 	s.send('sleep 500');
 	for (let i = 0; i < 48; i++)
@@ -354,7 +361,7 @@ test('a backend that does not read for a while gets everything', async (b) => {
 		equal((await b.next(s)).byteLength, 1 << 16);
 });
 
-test('an application that does not read for a while gets everything', async (b) => {
+heavy('an application that does not read for a while gets everything', async (b) => {
 	const s = await b.open();
 	s.send('count 64 65536');
 	equal((await b.next(s)).length, 65536);
@@ -456,6 +463,7 @@ test('events: listeners, attributes, origin, target', async (b) => {
 	equal(s.onmessage, heard);
 	s.addEventListener('message', heard, { once: true });
 	await b.echo(s, 'x');
+	await wait(0);
 	equal(seen.length, 2);
 	equal(seen[0].target, s);
 	equal(seen[0].origin, new URL(b.url).origin);
@@ -463,6 +471,7 @@ test('events: listeners, attributes, origin, target', async (b) => {
 	s.onmessage = null;
 	equal(s.onmessage, null);
 	await b.echo(s, 'y');
+	await wait(0);
 	equal(seen.length, 2, 'once, and taken away');
 	s.onmessage = 'nothing';
 	equal(s.onmessage, null);
@@ -497,13 +506,13 @@ async function one({ name, run }, options) {
 	clearTimeout(timer);
 	result.ms = Date.now() - began;
 	await bench.end();
-	return { ...result, carrier: [...bench.carriers].join('+') };
+	return { ...result, opened: bench.opened, carrier: [...bench.carriers].join('+') };
 }
 
 /* As many at once as `side` says. */
 async function run(options) {
 	options = { limit: 20000, side: 1, ...options };
-	const left = list.filter((t) => !options.only || t.name.includes(options.only)), results = [];
+	const left = Array.from({ length: options.times || 1 }, () => list).flat().filter((t) => (!options.only || t.name.includes(options.only)) && (options.heavy !== false || !t.isHeavy)), results = [];
 	await Promise.all(Array.from({ length: options.side }, async () => {
 		for (let t; (t = left.shift());)
 			results.push(await one(t, options));

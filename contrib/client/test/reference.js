@@ -274,8 +274,13 @@ class Server {
 	request(q, a) {
 		a.setHeader('Access-Control-Allow-Origin', q.headers.origin || '*');
 		a.setHeader('Access-Control-Allow-Credentials', 'true');
-		if (q.method == 'GET' && this.options.files && this.options.files(q, a))
-			return;
+		if (q.method == 'GET') {
+			const { hostname, port } = new URL(this.backend), { host, accept } = q.headers;
+			return http.get({ hostname, port, path: q.url, headers: { host, accept: accept || '*/*' } }, (b) => {
+				a.writeHead(b.statusCode, { 'content-type': b.headers['content-type'] || 'text/plain' });
+				b.pipe(a);
+			}).on('error', () => a.writeHead(502).end());
+		}
 		if (!this.options.fallback || q.method != 'POST')
 			return a.writeHead(404, { 'Content-Length': 0 }).end();
 		const parts = [];
