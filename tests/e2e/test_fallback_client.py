@@ -82,7 +82,7 @@ def front(backend, holdfast, make_child, node_home):
     if not os.environ.get("HOLDFAST_E2E_REFERENCE"):
         hf = holdfast(backend, route={"fallback": {}})
         if 'key "fallback" is not yet in effect' not in hf.log():
-            return hf.address
+            return "%s:%d" % hf.address
     return make_child(["node", CLIENT / "test" / "reference.js", f"ws://{backend.address}/"],
                       env={"NODE_PATH": str(node_home / "node_modules")}).address
 

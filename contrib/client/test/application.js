@@ -244,7 +244,7 @@ test('a Blob keeps its place', async (b) => {
 });
 
 test('1 MiB of text', async (b) => {
-	const s = await b.open(), text = 'häß\n'.repeat(1 << 18).slice(0, 1 << 20);
+	const s = await b.open(), text = 'häß\n'.repeat(174762) + 'abcd';  // of six bytes each
 	ok(await b.echo(s, text) === text, 'the same');
 });
 
@@ -419,12 +419,11 @@ test('the backend closes with a code and a reason', async (b) => {
 	}
 });
 
-test('the backend vanishes: 1006', async (b) => {
+test('the backend vanishes', async (b) => {
 	const s = await b.open();
 	s.send('terminate');
 	const e = await s.closing;
-	equal(e.code, 1006);
-	equal(e.wasClean, false);
+	ok(e.code == 1006 && !e.wasClean || e.code == 1012, `1006, or what a proxy says of it, 1012: ${e.code}`);
 	equal(s.readyState, 3);
 });
 
