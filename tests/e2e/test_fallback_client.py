@@ -70,7 +70,7 @@ def judge(results, carriers, record_property=lambda *_: None):
 
 
 @pytest.fixture
-def backend(home, factory):
+def backend(directory, home, factory):  # the directory first: it has to outlive what `factory` ends
     server = ApplicationServer(home)
     return factory.keep(server, server.stop)
 
@@ -90,14 +90,14 @@ def front(backend, holdfast, make_child, node_home):
 @pytest.fixture
 def disturb(front, request):
     """Reloads the proxy now and then, where it is one that can."""
-    made = request.node.processes if hasattr(request.node, "processes") else []
-    last = time.monotonic()
+    made = getattr(request.node, "processes", ())
+    times = [time.monotonic()]
 
     def now_and_then():
-        nonlocal last
-        if made and time.monotonic() > last + 2:
+        if made and time.monotonic() > times[-1] + 2:
             made[0].reload()
-            last = time.monotonic()
+            times.append(time.monotonic())
+        return len(times) - 1
     return now_and_then
 
 
@@ -175,7 +175,7 @@ def test_nothing_is_lost_or_doubled_over_carriers_that_break(make_box, node_home
     assert process.returncode == 0, err.decode()[-3000:]
     total = json.loads(out)
     record_property("loss", total)
-    print(total, "cuts", box.cuts)
+    print(total, "cuts", box.cuts, "reloads", disturb())
     assert (total["lost"], total["doubled"], total["disordered"]) == (0, 0, 0), total
     assert not total["closes"] and total["received"] == total["sent"] > 10_000, total
     assert all(count > 50 for count in total["carriers"].values()), total

@@ -9,7 +9,7 @@ from kit.process import TREE
 from kit.servers import WebSocketServer
 
 CLIENT = TREE / "contrib" / "client"
-PAGE = "<!doctype html><title>fallback</title><script src=/holdfast.js></script><script src=/application.js></script>"
+PAGE = "<!doctype html><meta charset=utf-8><title>fallback</title><script src=/holdfast.js></script><script src=/application.js></script>"
 FILES = {"/page": lambda: ("text/html", PAGE.encode()),
          "/holdfast.js": lambda: ("text/javascript", (CLIENT / "holdfast.min.js").read_bytes()),
          "/application.js": lambda: ("text/javascript", (CLIENT / "test" / "application.js").read_bytes())}
