@@ -135,6 +135,11 @@ struct resolver_config {
 	size_t servers_count;
 };
 
+struct upgrade_config {
+	uint64_t drain_ms;   /* 0: connections end by themselves */
+	uint64_t timeout_ms; /* never 0 */
+};
+
 struct shutdown_config {
 	uint64_t grace_ms;
 };
@@ -610,6 +615,7 @@ struct config {
 	size_t trusted_proxies_count;
 	struct limits_config limits;
 	struct shutdown_config shutdown;
+	struct upgrade_config upgrade;
 	struct resolver_config resolver;
 	struct listener_config *listeners;
 	size_t listeners_count;

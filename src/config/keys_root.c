@@ -1,4 +1,4 @@
-/* The keys of the whole file, of log, admin, limits and shutdown. */
+/* The keys of the whole file, of log, admin, limits, shutdown and upgrade. */
 #include "config/keys.h"
 #include "config/values.h"
 
@@ -114,6 +114,15 @@ static const struct key shutdown_keys[] = {
 	{ 0 },
 };
 
+static const struct key upgrade_keys[] = {
+	DURATION(upgrade_config, drain, .def = "5m", .max = "7d",
+		 .doc = "After an upgrade the old process accepts nothing new, serves what it has, and closes its "
+			"WebSockets with 1012, spread over this time. 0: it lives until they have ended by themselves."),
+	DURATION(upgrade_config, timeout, .def = "60s", .min = "1s", .max = "1h", .flags = KEY_NOT_ZERO,
+		 .doc = "A new process that is not ready by then is ended, and the old one goes on."),
+	{ 0 },
+};
+
 const struct key root_keys[] = {
 	VALUE(config, workers, uint32_t, type_workers, .def = "auto", .min = "1", .max = "1024",
 	      .doc = "Threads, each with a ring of its own; auto is one for each core that this process may "
@@ -135,6 +144,8 @@ const struct key root_keys[] = {
 	SECTION(config, limits, limits_config, limits_keys, .doc = "Bounds of the whole process."),
 	SECTION(config, resolver, resolver_config, resolver_keys, .doc = "How names of `discover` are looked up."),
 	SECTION(config, shutdown, shutdown_config, shutdown_keys, .doc = "How the process ends."),
+	SECTION(config, upgrade, upgrade_config, upgrade_keys,
+		.doc = "How the binary on disk takes over (SIGUSR2, `holdfastctl upgrade`)."),
 	ITEMS(config, listeners, listener_config, listener_keys, .flags = KEY_REQUIRED,
 	      .item_word = "listener", .doc = "Where clients come in."),
 	ITEMS(config, clusters, cluster_config, cluster_keys, .item_word = "cluster",
