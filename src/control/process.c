@@ -52,13 +52,14 @@ unsigned process_ring_entries(void)
 
 /* ---- the pid file ---- */
 
+/* Whoever reads it meanwhile finds a number. */
 static int pid_put(int fd, pid_t pid)
 {
 	char text[32];
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)pid);
 
 	errno = 0;
-	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len)
+	if (pwrite(fd, text, (size_t)len, 0) == len && ftruncate(fd, len) == 0)
 		return 0;
 	return errno == 0 ? EIO : errno;
 }

@@ -146,7 +146,6 @@ static void taken_over(struct upgrade *u, const json_t *said)
 		has_ended(u, "out of memory");
 		return;
 	}
-	log_info("upgrade: process %ld has taken over", (long)u->pid);
 	timer_cancel(&u->deadline);
 	close(u->channel);
 	u->channel = -1;
@@ -159,6 +158,7 @@ static void taken_over(struct upgrade *u, const json_t *said)
 	}
 	notify_main_pid(&c->notify, u->pid);
 	admin_hand_over(&c->admin);
+	log_info("upgrade: process %ld has taken over", (long)u->pid);
 	if (u->is_reload)
 		kill(u->pid, SIGHUP);
 	reload_give_up(c);

@@ -18,7 +18,7 @@
 
 #define SCRATCH_LEN   (128u * 1024u)
 #define FIELDS_MIN    256u
-#define STOP_TURNS_MS 3000u /* the operations of what was closed get so long to end */
+#define STOP_TURNS_MS 15000u /* the operations of what was closed get so long to end */
 
 static void on_drain_over(struct timer *t)
 {
@@ -132,6 +132,11 @@ void worker_done(struct worker *w)
 {
 	if (w->scratch == NULL)
 		return;
+	if (w->ring.owners > 0 && w->is_stopping) {
+		/* The kernel may still write into what they own: it goes with the process. */
+		log_error("worker %u: %u operations did not end in time", w->index, w->ring.owners);
+		return;
+	}
 	ring_done(&w->ring);
 	slab_done(&w->arrival_slab);
 	slab_done(&w->h1_slab);
