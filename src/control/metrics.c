@@ -208,6 +208,8 @@ static const struct {
 	{ "receive_buffers_taken", "gauge", "Receive buffers in use.", offsetof(struct worker_report, buffers_taken) },
 	{ "receive_buffer_bytes", "gauge", "Memory of all receive buffers.",
 	  offsetof(struct worker_report, buffer_bytes) },
+	{ "queued_bytes", "gauge", "Bytes that wait to leave, to clients and endpoints.",
+	  offsetof(struct worker_report, queued_bytes) },
 	{ "connection_memory_bytes", "gauge", "Memory of connections, requests and streams.",
 	  offsetof(struct worker_report, slab_bytes) },
 };
@@ -419,6 +421,7 @@ static void write_process(struct str *s, const struct control *c)
 		one(s, "process_max_fds", "gauge", "The limit of open file descriptors.", files.rlim_cur);
 	one(s, "log_lines_dropped_total", "counter", "Log lines that found their queue full.", log_dropped());
 	one(s, "workers", "gauge", "Worker threads.", c->crew.count);
+	one(s, "upgrades_refused_total", "counter", "Upgrades after which this process went on.", c->upgrade.failed_count);
 	one(s, "connections_max", "gauge", "limits.max_connections; 0 is no limit.",
 	    c->snapshot->config->limits.max_connections);
 	one(s, "ready", "gauge", "1 while /ready says so.",

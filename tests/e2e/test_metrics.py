@@ -12,7 +12,7 @@ import yaml
 
 from kit import process
 from kit.admin import Admin
-from kit.frames import TEXT, close_body, CLOSE, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.frames import BINARY, TEXT, close_body, CLOSE, echo_frames, frame, open_websocket, read_frame, websocket_play
 from kit.kernel import free_port
 from kit.wait import wait_until
 
@@ -110,6 +110,22 @@ def test_reloads_and_readiness_are_seen(start, origin):
     assert m["holdfast_config_last_reload_successful"] == 1 and m["holdfast_ready"] == 0
     assert m['holdfast_config_reloads_total{result="success"}'] == 1
     assert m["holdfast_process_open_fds"] > 5 and m["holdfast_process_resident_memory_bytes"] > 1e6
+
+
+def test_queues_of_slow_clients_are_seen_and_empty_again(start, make_raw):
+    """A client that does not read what its endpoint sends; then it does."""
+    async def flood(conn):
+        for _ in range(64):
+            await conn.send(frame(BINARY, b"x" * 65536, mask=False))
+        await conn.read_to_end()
+    hf, admin = start(make_raw(websocket_play(flood)), route={"websocket": {"send_buffer": "512KiB"}})
+    client = hf.connect(receive_buffer=4096)
+    open_websocket(client)
+    wait_until(lambda: 100_000 < admin.metrics()["holdfast_queued_bytes"] < 2_000_000, "what waits")
+    for _ in range(64):
+        assert len(read_frame(client).payload) == 65536
+    wait_until(lambda: admin.metrics()["holdfast_queued_bytes"] == 0, "nothing to wait")
+    client.close()
 
 
 CONTRIB = process.TREE / "contrib"

@@ -329,6 +329,7 @@ def test_broken_configuration_is_refused_with_its_errors(start, origin, director
     errors = refused(hf, admin)
     assert "no_such_key" in errors and "workers" in errors
     assert int(pid_file.read_text()) == hf.pid
+    assert admin.metrics()["holdfast_upgrades_refused_total"] == 1
     hf.write(good)
     hf.upgrade()
     assert hf.request().status == 200 and int(pid_file.read_text()) == hf.pid
