@@ -18,13 +18,21 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 
 #include <getopt.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <yaml.h>
 
 enum { EXIT_USAGE = 2 };
+
+/* What an upgrade starts again. */
+static struct {
+	char **arguments;
+} started;
 
 static const char usage_text[] =
 	"Usage: holdfast -c FILE           run with this configuration, in the foreground\n"
@@ -38,7 +46,7 @@ static const char usage_text[] =
 	"\n"
 	"Signals: HUP reads the configuration again, TERM stops gracefully, INT and QUIT stop now, USR1 "
 	"reopens the\n"
-	"access log.  Manual: holdfast(8), holdfast.yaml(5).\n";
+	"access log, USR2 upgrades to the binary now on disk.  Manual: holdfast(8), holdfast.yaml(5).\n";
 
 static int usage_wrong(const char *text, const char *about)
 {
@@ -189,9 +197,33 @@ static int run(const struct control_options *options)
 	return status;
 }
 
+/* As it was called, so that a link that has been turned to another version is followed; NULL: it cannot be found. */
+static const char *own_path(char out[PATH_MAX])
+{
+	char here[PATH_MAX / 2];
+	const char *called = started.arguments[0];
+	ssize_t len;
+
+	if (called[0] == '/' && strlen(called) < PATH_MAX)
+		return called;
+	if (strchr(called, '/') != NULL && getcwd(here, sizeof(here)) != NULL && strlen(called) < PATH_MAX / 2) {
+		snprintf(out, PATH_MAX, "%s/%s", here, called);
+		return out;
+	}
+	len = readlink("/proc/self/exe", out, PATH_MAX - 1);
+	if (len <= 0)
+		return NULL;
+	out[len] = '\0';
+	return out;
+}
+
 static int run_file(char *path)
 {
-	const struct control_options options = { .load = load_file, .load_user = path };
+	char binary[PATH_MAX];
+	const struct control_options options = { .load = load_file,
+						 .load_user = path,
+						 .binary = own_path(binary),
+						 .arguments = started.arguments };
 
 	return can_run() ? run(&options) : EXIT_FAILURE;
 }
@@ -298,7 +330,10 @@ static int execute(const struct arguments *a)
 int main(int argc, char **argv)
 {
 	struct arguments a = { NULL, 0 };
-	int status = arguments_read(&a, argc, argv);
+	int status;
+
+	started.arguments = argv;
+	status = arguments_read(&a, argc, argv);
 
 	if (status != 0)
 		return status;

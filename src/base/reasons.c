@@ -9,6 +9,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_BACKEND_CLOSED] = { "backend_closed", NULL, "the endpoint closed the connection", 502, 1012 },
 	[REASON_BACKEND_RESET] = { "backend_reset", NULL, "the endpoint reset the connection", 502, 1012 },
 	[REASON_SHUTDOWN] = { "shutdown", NULL, "the proxy is shutting down", 503, 1001 },
+	[REASON_UPGRADED] = { "upgraded", "upgrade.drain", "the proxy has been upgraded", 503, 1012 },
 	[REASON_NO_MEMORY] = { "no_memory", NULL, "memory is exhausted", 503, 1013 },
 	[REASON_NO_DESCRIPTORS] = { "no_descriptors", "limits.max_connections", "no descriptor is left for the endpoint",
 				    503, 1013 },

@@ -14,6 +14,7 @@ enum reason {
 	REASON_BACKEND_CLOSED,
 	REASON_BACKEND_RESET,
 	REASON_SHUTDOWN, /* the process ends */
+	REASON_UPGRADED, /* another process has taken over (upgrade.drain) */
 	REASON_NO_MEMORY,
 	REASON_NO_DESCRIPTORS,
 	REASON_INTERNAL,

@@ -42,6 +42,7 @@ enum variable {
 	VARIABLE_REMOTE_ADDR,
 	VARIABLE_HOST,
 	VARIABLE_REQUEST_ID,
+	VARIABLE_TRACE_ID,
 	VARIABLE_REQUEST_URI,
 	VARIABLE_SCHEME,
 	VARIABLE_CLAIM, /* text is the claim's name */
@@ -133,6 +134,18 @@ struct limits_config {
 struct resolver_config {
 	struct addr *servers; /* none: the system's */
 	size_t servers_count;
+};
+
+struct upgrade_config {
+	uint64_t drain_ms;   /* 0: connections end by themselves */
+	uint64_t timeout_ms; /* never 0 */
+};
+
+enum traceparent_policy { TRACEPARENT_PASS, TRACEPARENT_MAKE };
+
+struct tracing_config {
+	enum traceparent_policy traceparent;
+	double sample_percent;
 };
 
 struct shutdown_config {
@@ -629,6 +642,8 @@ struct config {
 	size_t trusted_proxies_count;
 	struct limits_config limits;
 	struct shutdown_config shutdown;
+	struct upgrade_config upgrade;
+	struct tracing_config tracing;
 	struct resolver_config resolver;
 	struct listener_config *listeners;
 	size_t listeners_count;

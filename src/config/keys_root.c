@@ -1,4 +1,4 @@
-/* The keys of the whole file, of log, admin, limits and shutdown. */
+/* The keys of the whole file, of log, admin, limits, tracing, shutdown and upgrade. */
 #include "config/keys.h"
 #include "config/values.h"
 
@@ -114,6 +114,30 @@ static const struct key shutdown_keys[] = {
 	{ 0 },
 };
 
+static const struct key upgrade_keys[] = {
+	DURATION(upgrade_config, drain, .def = "5m", .max = "7d",
+		 .doc = "After an upgrade the old process accepts nothing new, serves what it has, and closes its "
+			"WebSockets with 1012, spread over this time. 0: it lives until they have ended by themselves."),
+	DURATION(upgrade_config, timeout, .def = "60s", .min = "1s", .max = "1h", .flags = KEY_NOT_ZERO,
+		 .doc = "A new process that is not ready by then is ended, and the old one goes on."),
+	{ 0 },
+};
+
+static const struct key_word traceparent_words[] = {
+	{ "pass", TRACEPARENT_PASS, false },
+	{ "make", TRACEPARENT_MAKE, false },
+	{ 0 },
+};
+
+static const struct key tracing_keys[] = {
+	ENUM(tracing_config, traceparent, traceparent_policy, traceparent_words, .def = "pass",
+	     .doc = "A client's traceparent (W3C Trace Context) is passed on as it is, and its trace stands in the access log. "
+		    "make: where there is none, or none that can be read, a trace begins here, with the request's id."),
+	PERCENT(tracing_config, sample, .def = "0%", .max = "100%",
+		.doc = "Which share of the traces that begin here is marked as sampled: those that follow record them."),
+	{ 0 },
+};
+
 const struct key root_keys[] = {
 	VALUE(config, workers, uint32_t, type_workers, .def = "auto", .min = "1", .max = "1024",
 	      .doc = "Threads, each with a ring of its own; auto is one for each core that this process may "
@@ -135,6 +159,9 @@ const struct key root_keys[] = {
 	SECTION(config, limits, limits_config, limits_keys, .doc = "Bounds of the whole process."),
 	SECTION(config, resolver, resolver_config, resolver_keys, .doc = "How names of `discover` are looked up."),
 	SECTION(config, shutdown, shutdown_config, shutdown_keys, .doc = "How the process ends."),
+	SECTION(config, tracing, tracing_config, tracing_keys, .doc = "How a request is followed through several services."),
+	SECTION(config, upgrade, upgrade_config, upgrade_keys,
+		.doc = "How the binary on disk takes over (SIGUSR2, `holdfastctl upgrade`)."),
 	ITEMS(config, listeners, listener_config, listener_keys, .flags = KEY_REQUIRED,
 	      .place_offset = offsetof(struct listener_config, place),
 	      .item_word = "listener", .doc = "Where clients come in."),

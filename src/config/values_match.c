@@ -329,7 +329,7 @@ static const struct {
 } variables[] = {
 	{ "remote_addr", VARIABLE_REMOTE_ADDR }, { "host", VARIABLE_HOST },
 	{ "request_id", VARIABLE_REQUEST_ID },	 { "request_uri", VARIABLE_REQUEST_URI },
-	{ "scheme", VARIABLE_SCHEME },
+	{ "scheme", VARIABLE_SCHEME },		 { "trace_id", VARIABLE_TRACE_ID },
 };
 
 static bool is_word_byte(char c)

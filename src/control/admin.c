@@ -97,7 +97,8 @@ static void listening_leave(struct admin_listening *l)
 	timer_cancel(&l->retry);
 	close(l->fd);
 	l->fd = -1;
-	socket_unlink(&l->addr);
+	if (!l->admin->is_handed)
+		socket_unlink(&l->addr);
 	owner_close(&l->owner);
 }
 
@@ -149,10 +150,14 @@ static int open_unix(const struct addr *addr, const struct config *config, const
 	return fd;
 }
 
-static int open_door(enum admin_door door, const struct addr *addr, const struct config *config, const char **what)
+static int open_door(struct admin *a, enum admin_door door, const struct addr *addr, const struct config *config, const char **what)
 {
-	int fd;
+	int fd = a->given[door].fd;
 
+	if (fd >= 0 && addr_is_equal(&a->given[door].addr, addr)) {
+		a->given[door].fd = -1;
+		return fd;
+	}
 	if (door != ADMIN_UNIX)
 		return socket_listen(addr, false);
 	fd = open_unix(addr, config, what);
@@ -174,7 +179,7 @@ static bool door_prepare(struct admin *a, enum admin_door door, const struct add
 	a->next[door].addr = *addr;
 	a->next[door].fd = -1;
 	if (addr->len > 0) {
-		a->next[door].fd = open_door(door, addr, config, &what);
+		a->next[door].fd = open_door(a, door, addr, config, &what);
 		if (a->next[door].fd < 0) {
 			addr_print(addr, text);
 			config_errors_add(errors, text, 0, 0, false, "admin: %s%s", strerror(-a->next[door].fd), what);
@@ -222,8 +227,40 @@ void admin_commit(struct admin *a, bool is_good)
 		}
 		if (a->next[i].fd >= 0) {
 			close(a->next[i].fd);
-			socket_unlink(&a->next[i].addr);
+			if (!a->is_handed)
+				socket_unlink(&a->next[i].addr);
 		}
+	}
+}
+
+/* ---- from one process to the next ---- */
+
+void admin_adopt(struct admin *a, enum admin_door door, const struct addr *addr, int fd)
+{
+	a->is_handed = true; /* until this process is ready, its files are the other's */
+	a->given[door].addr = *addr;
+	a->given[door].fd = fd;
+}
+
+void admin_adopted(struct admin *a)
+{
+	a->is_handed = false;
+	for (int i = 0; i < ADMIN_DOORS; i++) {
+		if (a->given[i].fd < 0)
+			continue;
+		close(a->given[i].fd);
+		a->given[i].fd = -1;
+		socket_unlink(&a->given[i].addr);
+	}
+}
+
+void admin_hand_over(struct admin *a)
+{
+	a->is_handed = true;
+	for (int i = 0; i < ADMIN_DOORS; i++) {
+		if (a->doors[i] != NULL)
+			listening_leave(a->doors[i]);
+		a->doors[i] = NULL;
 	}
 }
 
@@ -270,6 +307,8 @@ void admin_init(struct admin *a, struct control *c)
 	*a = (struct admin){ .control = c };
 	list_init(&a->clients);
 	list_init(&a->jobs);
+	for (int i = 0; i < ADMIN_DOORS; i++)
+		a->given[i].fd = -1;
 	timer_init(&a->sample_timer, on_sample);
 }
 
@@ -312,10 +351,14 @@ void admin_done(struct admin *a)
 {
 	admin_commit(a, false);
 	for (int i = 0; i < ADMIN_DOORS; i++) {
+		if (a->given[i].fd >= 0) /* this process never came to work: they are the other's still */
+			close(a->given[i].fd);
+		a->given[i].fd = -1;
 		if (a->doors[i] == NULL)
 			continue;
 		close(a->doors[i]->fd);
-		socket_unlink(&a->doors[i]->addr);
+		if (!a->is_handed)
+			socket_unlink(&a->doors[i]->addr);
 		free(a->doors[i]);
 		a->doors[i] = NULL;
 	}

@@ -40,6 +40,12 @@ struct admin {
 		int fd;
 		bool is_changed;
 	} next[ADMIN_DOORS];
+	/* listening sockets of the process before, until the first configuration has come; fd -1: none */
+	struct {
+		struct addr addr;
+		int fd;
+	} given[ADMIN_DOORS];
+	bool is_handed; /* another process answers there: files stay */
 	struct list clients; /* struct admin_client */
 	unsigned clients_count;
 	struct list jobs;    /* struct admin_job: what waits for workers */
@@ -58,6 +64,13 @@ void admin_init(struct admin *a, struct control *c);
 bool admin_prepare(struct admin *a, const struct config *config, struct config_errors *errors);
 /* The configuration that was prepared comes into force, or (false) never will. */
 void admin_commit(struct admin *a, bool is_good);
+
+/* A listening socket of the process before (takes the descriptor): used where the first configuration wants its address. */
+void admin_adopt(struct admin *a, enum admin_door door, const struct addr *addr, int fd);
+/* The first configuration is in force: closes what it did not want. */
+void admin_adopted(struct admin *a);
+/* Another process has the sockets, or has closed them: answers no new clients. */
+void admin_hand_over(struct admin *a);
 
 /* Begins to accept: control's ring runs. */
 void admin_start(struct admin *a);

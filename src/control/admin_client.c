@@ -303,7 +303,7 @@ static bool head_read(struct admin_client *c)
 		return false;
 	}
 	c->method = head.method_id;
-	c->keep_alive = head.keep_alive;
+	c->keep_alive = head.keep_alive && !c->admin->is_handed; /* the next request is for the other process */
 	c->is_http10 = head.version_minor == 0;
 	c->is_from_page = http_head_find_name(&head, "origin", 6, NULL) != NULL;
 	c->has_head = true;

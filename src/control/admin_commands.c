@@ -20,6 +20,7 @@ static const struct admin_command commands[] = {
 	  "ends all that a filter (as in the list) names; ?code= &reason=" },
 	{ HTTP_METHOD_POST, "/reload", admin_reload, false, "reads the configuration again; says what has changed" },
 	{ HTTP_METHOD_GET, "/config/diff", admin_config_diff, false, "what a reload would change" },
+	{ HTTP_METHOD_POST, "/upgrade", admin_upgrade, false, "the binary on disk takes over; answers when it has" },
 	{ HTTP_METHOD_POST, "/log", admin_log_level, false, "{\"level\": error|warn|info|debug}" },
 	{ HTTP_METHOD_POST, "/drain", admin_away, false, "/ready says 503, nothing else changes" },
 	{ HTTP_METHOD_DELETE, "/drain", admin_back, false, "/ready says 200 again" },

@@ -29,6 +29,7 @@ void admin_ready(struct admin_client *c);
 void admin_away(struct admin_client *c);
 void admin_back(struct admin_client *c);
 void admin_reload(struct admin_client *c);
+void admin_upgrade(struct admin_client *c);
 void admin_config_diff(struct admin_client *c);
 void admin_log_level(struct admin_client *c);
 void admin_clusters(struct admin_client *c);

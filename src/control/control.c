@@ -73,10 +73,10 @@ static bool load_first(struct control *c, struct config_errors *errors)
 	c->tickets = tls_tickets_new((uint32_t)c->start.rotate_s);
 	c->start.table_entries = config->limits.table_entries;
 	c->limits = limit_table_new(c->start.table_entries);
-	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL)
+	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL && heritage_give_keys(&c->heritage, c))
 		c->snapshot = snapshot_of(c, config, errors);
 	else
-		add_failure(errors, "the configuration", ENOMEM);
+		add_failure(errors, "keys and tables", ENOMEM);
 	config_unref(config);
 	return c->snapshot != NULL;
 }
@@ -89,7 +89,10 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	c->signals.fd = -1;
 	sockets_init(&c->sockets, 0);
 	places_init(&c->places);
+	c->start.pid_fd = -1;
+	heritage_init(&c->heritage);
 	shutdown_init(&c->shutdown, c);
+	upgrade_init(&c->upgrade, c);
 	reload_init(&c->reload);
 	admin_init(&c->admin, c);
 	notify_init(&c->notify);
@@ -190,39 +193,26 @@ static bool copy_text(char **to, const char *text)
 
 static bool write_pid(struct control *c, const char *path, struct config_errors *errors)
 {
+	if (c->start.has_pid_of_before)
+		return true;
 	if (!copy_text(&c->start.pid_file, path))
 		return add_failure(errors, "start", ENOMEM);
-	if (process_pid_write(path, errors))
+	if (process_pid_write(path, &c->start.pid_fd, errors))
 		return true;
 	free(c->start.pid_file);
 	c->start.pid_file = NULL;
 	return false;
 }
 
-/* Rings while locked memory is not counted yet; sockets and files while their owner may open them. */
-static bool open_all(struct control *c, struct config_errors *errors)
+/* Rings while locked memory is not counted yet, and before anybody can connect. */
+static bool make_rings(struct control *c, struct config_errors *errors)
 {
-	const struct config *config = c->snapshot->config;
-	unsigned count = config->workers != 0 ? config->workers : process_cores();
-	bool is_good;
-	int err;
+	int err = ring_init(&c->ring, RING_ENTRIES, true);
 
-	sockets_init(&c->sockets, count);
-	/* each is tried, so that one run finds all that is wrong */
-	is_good = open_access_log(config, errors);
-	is_good = sockets_probe(&c->sockets, config, errors) && is_good;
-	is_good = admin_prepare(&c->admin, config, errors) && is_good;
-	is_good = process_user_check(config->user, errors) && is_good;
-	if (!is_good)
-		return false;
-	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
-	if (!write_pid(c, config->pid_file, errors) || !sockets_open(&c->sockets, config, errors))
-		return false;
-	err = ring_init(&c->ring, RING_ENTRIES, true);
 	if (err < 0)
 		return add_failure(errors, "control's ring", err);
 	c->has_ring = true;
-	err = crew_init(&c->crew, c, count, &c->places, process_ring_entries());
+	err = crew_init(&c->crew, c, c->sockets.workers, &c->places, process_ring_entries());
 	if (err < 0)
 		return add_failure(errors, "the workers' rings (see RLIMIT_MEMLOCK and RLIMIT_NOFILE)", err);
 	for (unsigned i = 0; i < c->crew.count; i++)
@@ -237,6 +227,26 @@ static bool open_all(struct control *c, struct config_errors *errors)
 	if (err < 0)
 		return add_failure(errors, "signalfd", err);
 	return true;
+}
+
+/* Sockets and files while their owner may open them. */
+static bool open_all(struct control *c, struct config_errors *errors)
+{
+	const struct config *config = c->snapshot->config;
+	bool is_good;
+
+	sockets_init(&c->sockets, config->workers != 0 ? config->workers : process_cores());
+	if (!heritage_give_sockets(&c->heritage, c, errors))
+		return false;
+	/* each is tried, so that one run finds all that is wrong */
+	is_good = open_access_log(config, errors);
+	is_good = sockets_probe(&c->sockets, config, errors) && is_good;
+	is_good = admin_prepare(&c->admin, config, errors) && is_good;
+	is_good = process_user_check(config->user, errors) && is_good;
+	if (!is_good || !make_rings(c, errors))
+		return false;
+	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
+	return write_pid(c, config->pid_file, errors) && sockets_open(&c->sockets, config, errors);
 }
 
 static bool settle(struct control *c, struct config_errors *errors)
@@ -260,13 +270,23 @@ static bool settle(struct control *c, struct config_errors *errors)
 	return process_become(config->user, errors);
 }
 
-bool control_init(struct control *c, const struct control_options *options, struct config_errors *errors)
+static bool init(struct control *c, const struct control_options *options, struct config_errors *errors)
 {
 	start_from_nothing(c, options);
-	if (!load_first(c, errors))
+	if (!heritage_take(&c->heritage, errors) || !load_first(c, errors))
 		return false;
 	reload_set_globals(c, c->snapshot->config);
+	heritage_give_states(&c->heritage, c);
 	return open_all(c, errors) && settle(c, errors);
+}
+
+bool control_init(struct control *c, const struct control_options *options, struct config_errors *errors)
+{
+	bool is_good = init(c, options, errors);
+
+	if (!is_good)
+		upgrade_failed(c, errors);
+	return is_good;
 }
 
 /* ---- run ---- */
@@ -346,6 +366,8 @@ void control_done(struct control *c)
 	discovery_stop(&c->discovery);
 	if (c->has_ring)
 		ring_done(&c->ring);
+	upgrade_done(&c->upgrade);
+	heritage_done(&c->heritage);
 	discovery_done(&c->discovery);
 	signals_done(&c->signals);
 	snapshot_unref(c->snapshot);
@@ -354,6 +376,8 @@ void control_done(struct control *c)
 	limit_table_free(c->limits);
 	places_done(&c->places);
 	process_pid_remove(c->start.pid_file);
+	if (c->start.pid_fd >= 0)
+		close(c->start.pid_fd);
 	free(c->start.user);
 	free(c->start.pid_file);
 	if (c->has_log)

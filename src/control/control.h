@@ -11,16 +11,21 @@
 #include "control/admin.h"
 #include "control/crew.h"
 #include "control/discovery.h"
+#include "control/handover.h"
 #include "control/notify.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
 #include "control/signals.h"
 #include "control/sockets.h"
+#include "control/upgrade.h"
 
 struct control_options {
 	/* Gives the configuration, or NULL and errors; at start and for each reload. */
 	struct config *(*load)(void *user, struct config_errors *errors);
 	void *load_user;
+	/* How this process was started: what an upgrade starts again.  NULL: it cannot be. */
+	const char *binary;
+	char **arguments;
 	/* See struct snapshot_sources; borrowed as long as control is there. */
 	const char *own_tls_listener;
 	struct tls_context *own_tls;
@@ -30,7 +35,9 @@ struct control_options {
 struct control_start {
 	uint32_t workers; /* as written */
 	char *user;
-	char *pid_file; /* NULL as well while it is not written */
+	char *pid_file; /* NULL as well while it is not written, or another process's by now */
+	int pid_fd;	/* -1: there is none */
+	bool has_pid_of_before; /* the process before writes our number into it */
 	uint64_t rotate_s;
 	unsigned connections_held; /* so many find descriptors; 0: not known yet */
 	uint32_t table_entries;
@@ -53,6 +60,8 @@ struct control {
 	struct reload reload;
 	struct discovery discovery;
 	struct shutdown shutdown;
+	struct upgrade upgrade;
+	struct heritage heritage; /* until this process is ready */
 	struct admin admin;
 	struct notify notify;
 	struct control_start start;

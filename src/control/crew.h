@@ -26,7 +26,7 @@ struct crew_member {
 	struct snapshot *snapshot;
 	struct worker_socket *sockets;
 	size_t sockets_count;
-	uint64_t grace_ms;  /* what `drain` carries */
+	struct worker_leave leave; /* what `drain` carries */
 	bool is_empty_told; /* of the worker's thread */
 };
 

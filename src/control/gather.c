@@ -76,6 +76,7 @@ void gather_sum(const struct gather *g, struct worker_report *sum)
 		sum->buffers_starved += r->buffers_starved;
 		sum->buffers += r->buffers;
 		sum->buffers_taken += r->buffers_taken;
+		sum->queued_bytes += r->queued_bytes;
 		sum->buffer_bytes += r->buffer_bytes;
 		sum->slab_bytes += r->slab_bytes;
 	}

@@ -89,3 +89,13 @@ void notify_stopping(const struct notify *n)
 {
 	tell(n, "STOPPING=1\nSTATUS=stopping");
 }
+
+void notify_main_pid(struct notify *n, pid_t pid)
+{
+	char text[128];
+
+	/* only the main process is heard (NotifyAccess=main): so this one says it, and as its last word */
+	snprintf(text, sizeof(text), "MAINPID=%ld\nREADY=1\nSTATUS=upgraded, process %ld drains", (long)pid, (long)getpid());
+	tell(n, text);
+	notify_done(n);
+}

@@ -6,6 +6,8 @@
 
 #include "net/ring.h"
 
+#include <sys/types.h>
+
 struct notify {
 	struct ring *ring;
 	struct timer watchdog;
@@ -22,5 +24,7 @@ void notify_done(struct notify *n);
 void notify_ready(const struct notify *n, const char *status);
 void notify_reloading(const struct notify *n);
 void notify_stopping(const struct notify *n);
+/* Another process is the service from now on; this one says nothing more. */
+void notify_main_pid(struct notify *n, pid_t pid);
 
 #endif

@@ -69,24 +69,43 @@ unsigned process_ring_entries(void)
 
 /* ---- the pid file ---- */
 
-bool process_pid_write(const char *path, struct config_errors *errors)
+/* Whoever reads it meanwhile finds a number. */
+static int pid_put(int fd, pid_t pid)
 {
 	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	int fd, err = 0;
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)pid);
 
+	errno = 0;
+	if (pwrite(fd, text, (size_t)len, 0) == len && ftruncate(fd, len) == 0)
+		return 0;
+	return errno == 0 ? EIO : errno;
+}
+
+bool process_pid_write(const char *path, int *fd, struct config_errors *errors)
+{
+	int err;
+
+	*fd = -1;
 	if (path == NULL)
 		return true;
 	/* not through a link: the directory may be somebody else's */
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, text, (size_t)len) != len)
-		err = errno == 0 ? EIO : errno;
-	if (fd >= 0)
-		close(fd);
+	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	err = *fd < 0 ? errno : pid_put(*fd, getpid());
+	if (err == 0)
+		return true;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	config_errors_add(errors, path, 0, 0, false, "the pid file cannot be written: %s", strerror(err));
+	return false;
+}
+
+void process_pid_change(int fd, pid_t pid)
+{
+	int err = fd < 0 ? 0 : pid_put(fd, pid);
+
 	if (err != 0)
-		config_errors_add(errors, path, 0, 0, false, "the pid file cannot be written: %s",
-				  strerror(err));
-	return err == 0;
+		log_error("the pid file cannot be written: %s", strerror(err));
 }
 
 void process_pid_remove(const char *path)

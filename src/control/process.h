@@ -6,6 +6,8 @@
 
 #include "config/config.h"
 
+#include <sys/types.h>
+
 /* The soft limit of open files becomes the hard one: before anything is armed, since a multishot accept keeps the limit
  * that it was armed under. */
 void process_raise_files(void);
@@ -22,8 +24,10 @@ unsigned process_cores(void);
 /* Entries of a worker's ring: locked memory bounds rings of users that are not root. */
 unsigned process_ring_entries(void);
 
-/* false: told in `errors`.  A path or user of NULL is none, and good. */
-bool process_pid_write(const char *path, struct config_errors *errors);
+/* false: told in `errors`.  A path or user of NULL is none, and good.  *fd stays open (-1: there is no path), so that the
+ * number can be changed when privileges are gone. */
+bool process_pid_write(const char *path, int *fd, struct config_errors *errors);
+void process_pid_change(int fd, pid_t pid);
 void process_pid_remove(const char *path);
 
 /* A log that root has opened becomes the user's, who has to open it again one day.  Nothing where this is not root, or it

@@ -36,7 +36,7 @@ static unsigned places_max(const struct control *c, const struct config *config)
 	return wanted == 0 || wanted > held ? held : wanted;
 }
 
-void reload_set_globals(struct control *c, const struct config *config)
+enum log_level reload_log_level(const struct config *config)
 {
 	static const enum log_level levels[] = {
 		[CONFIG_LOG_ERROR] = LOG_LEVEL_ERROR,
@@ -45,7 +45,12 @@ void reload_set_globals(struct control *c, const struct config *config)
 		[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
 	};
 
-	log_set_level(levels[config->log.level]);
+	return levels[config->log.level];
+}
+
+void reload_set_globals(struct control *c, const struct config *config)
+{
+	log_set_level(reload_log_level(config));
 	log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	atomic_store(&c->places.max, places_max(c, config));
 }
@@ -195,6 +200,8 @@ static void spread_over(struct control *c)
 		reload_succeeded(c, is_first);
 	if (c->shutdown.state != SHUTDOWN_NOT)
 		return; /* which closes all sockets, when all workers have let go of them */
+	if (is_first)
+		upgrade_ready(c);
 	sockets_keep(&c->sockets, c->snapshot->config);
 	tell_monitor(c);
 	if (is_first)
@@ -211,6 +218,7 @@ static void spread_over(struct control *c)
 	} else if (c->reload.is_stale) {
 		reload_refresh(c);
 	}
+	upgrade_go_on(c);
 }
 
 static void apply_back(struct crew_member *m)
@@ -225,10 +233,9 @@ static void apply_back(struct crew_member *m)
 /* Before the first errand leaves, so that nothing can fail half way. */
 static bool prepare_members(struct control *c, const struct config *config)
 {
-	size_t count = sockets_count(config);
-
 	for (unsigned i = 0; i < c->crew.count; i++) {
 		struct crew_member *m = &c->crew.members[i];
+		size_t count = sockets_of(&c->sockets, config, i, NULL);
 
 		m->sockets = calloc(count + 1, sizeof(*m->sockets));
 		if (m->sockets == NULL) {
@@ -289,6 +296,10 @@ void reload_ask(struct control *c)
 
 	if (c->shutdown.state != SHUTDOWN_NOT) {
 		log_info("reload: not any more, the process is about to end");
+		return;
+	}
+	if (upgrade_is_starting(&c->upgrade)) {
+		c->upgrade.is_reload = true; /* whoever is in charge then */
 		return;
 	}
 	if (c->reload.next != NULL) {

@@ -8,6 +8,7 @@
 #define CONTROL_RELOAD_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "proxy/snapshot.h"
 
 struct control;
@@ -56,6 +57,8 @@ int reload_spread(struct control *c, struct snapshot *s);
 void reload_log_errors(const struct config_errors *errors);
 /* What a configuration says of logs and limits of the whole process. */
 void reload_set_globals(struct control *c, const struct config *config);
+
+enum log_level reload_log_level(const struct config *config);
 
 /* Threads are over: gives back what was on its way. */
 void reload_done(struct reload *r);

@@ -4,6 +4,7 @@
 #include "control/control.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* Workers end their grace themselves: this is for one that does not. */
@@ -36,7 +37,7 @@ void shutdown_init(struct shutdown *s, struct control *c)
 
 static void drain_there(struct crew_member *m)
 {
-	worker_drain(m->worker, m->grace_ms);
+	worker_drain(m->worker, &m->leave);
 }
 
 static void drain_back(struct crew_member *m)
@@ -44,8 +45,14 @@ static void drain_back(struct crew_member *m)
 	struct control *c = m->control;
 
 	assert(c->shutdown.letting > 0);
-	if (--c->shutdown.letting == 0)
-		sockets_keep(&c->sockets, NULL);
+	if (--c->shutdown.letting > 0)
+		return;
+	sockets_keep(&c->sockets, NULL);
+	if (c->shutdown.is_hurried && c->shutdown.how.why == REASON_UPGRADED) {
+		c->shutdown.how.why = REASON_SHUTDOWN; /* once */
+		c->shutdown.is_hurried = false;
+		shutdown_gracefully(c);
+	}
 }
 
 static void empty_back(struct crew_member *m)
@@ -76,24 +83,67 @@ void shutdown_watch(struct crew_member *m)
 	m->worker->on_empty_user = m;
 }
 
-void shutdown_gracefully(struct control *c)
+static void grace_print(const struct worker_leave *how, char out[32])
 {
-	uint64_t grace_ms = c->snapshot->config->shutdown.grace_ms;
+	if (how->is_endless)
+		snprintf(out, 32, "all the time they want");
+	else
+		snprintf(out, 32, "%llu.%03llu s", (unsigned long long)how->grace_ms / 1000,
+			 (unsigned long long)how->grace_ms % 1000);
+}
 
-	if (c->shutdown.state != SHUTDOWN_NOT)
-		return;
-	c->shutdown.state = SHUTDOWN_DRAINING;
-	notify_stopping(&c->notify);
-	log_info("shutdown: accepting no more; open connections have %llu.%03llu s",
-		 (unsigned long long)grace_ms / 1000, (unsigned long long)grace_ms % 1000);
-	c->shutdown.letting = c->crew.count;
+static void drain(struct control *c, const struct worker_leave *how)
+{
+	struct shutdown *s = &c->shutdown;
+	char grace[32];
+
+	grace_print(how, grace);
+	log_info("shutdown: accepting no more; open connections have %s", grace);
+	s->state = SHUTDOWN_DRAINING;
+	s->letting = c->crew.count;
 	for (unsigned i = 0; i < c->crew.count; i++) {
 		struct crew_member *m = &c->crew.members[i];
 
-		m->grace_ms = grace_ms;
+		m->leave = *how;
 		errand_send(&m->drain, m, drain_there, drain_back);
 	}
-	ring_timer_arm(&c->ring, &c->shutdown.deadline, grace_ms + GRACE_MORE_MS);
+	if (how->is_endless)
+		timer_cancel(&s->deadline);
+	else
+		ring_timer_arm(&c->ring, &s->deadline, how->grace_ms + GRACE_MORE_MS);
+}
+
+void shutdown_gracefully(struct control *c)
+{
+	struct shutdown *s = &c->shutdown;
+	const struct worker_leave how = { .why = REASON_SHUTDOWN,
+					  .grace_ms = c->snapshot->config->shutdown.grace_ms,
+					  .handed = s->how.handed,
+					  .handed_count = s->how.handed_count };
+
+	if (s->state == SHUTDOWN_NOT) {
+		notify_stopping(&c->notify);
+		upgrade_give_up(c);
+		drain(c, &how);
+	} else if (s->is_over_taken && s->state == SHUTDOWN_DRAINING && !s->is_hurried) {
+		s->is_hurried = true;
+		if (s->letting == 0)
+			drain(c, &how);
+	}
+}
+
+void shutdown_handed_over(struct control *c)
+{
+	uint64_t drain_ms = c->snapshot->config->upgrade.drain_ms;
+
+	c->shutdown.is_over_taken = true;
+	c->shutdown.how = (struct worker_leave){ .why = REASON_UPGRADED,
+						 .grace_ms = drain_ms,
+						 .is_endless = drain_ms == 0,
+						 .is_served = true,
+						 .handed = c->upgrade.handed,
+						 .handed_count = c->upgrade.handed_count };
+	drain(c, &c->shutdown.how);
 }
 
 /* ---- at once ---- */
@@ -107,8 +157,10 @@ void shutdown_now(struct control *c)
 {
 	if (c->shutdown.state == SHUTDOWN_STOPPING)
 		return;
-	if (c->shutdown.state == SHUTDOWN_NOT)
+	if (c->shutdown.state == SHUTDOWN_NOT) {
 		notify_stopping(&c->notify);
+		upgrade_give_up(c);
+	}
 	c->shutdown.state = SHUTDOWN_STOPPING;
 	log_info("shutdown: stopping");
 	for (unsigned i = 0; i < c->crew.threads; i++)

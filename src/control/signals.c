@@ -22,12 +22,6 @@ static void reopen_logs(struct control *c)
 		log_info("%s: opened again", access->path);
 }
 
-static void upgrade(struct control *c)
-{
-	(void)c;
-	log_warn("SIGUSR2: upgrading to the binary on disk is not yet in effect");
-}
-
 static const struct {
 	int number;
 	const char *name;
@@ -36,7 +30,7 @@ static const struct {
 	{ SIGHUP, "SIGHUP", reload_ask },     { SIGTERM, "SIGTERM", shutdown_gracefully },
 	{ SIGINT, "SIGINT", shutdown_now }, /* also within the grace */
 	{ SIGQUIT, "SIGQUIT", shutdown_now }, { SIGUSR1, "SIGUSR1", reopen_logs },
-	{ SIGUSR2, "SIGUSR2", upgrade },
+	{ SIGUSR2, "SIGUSR2", upgrade_ask },
 };
 
 static void make_set(sigset_t *set)

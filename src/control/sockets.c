@@ -9,12 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of one address, beyond the number of workers. */
+#define LENT_MAX 64u
+
 struct listening {
 	struct list link;
 	struct addr addr;
 	bool is_new; /* of the sockets_open() that is running */
+	bool is_adopted;
+	bool is_handed; /* another process has it as well */
+	bool is_lent;	/* systemd's, for good */
 	unsigned count;
-	int fds[]; /* one for each worker, or one for all */
+	unsigned cap;
+	int fds[]; /* one for each worker, one for all, or as many as were inherited */
 };
 
 void sockets_init(struct sockets *s, unsigned workers)
@@ -126,23 +133,33 @@ static void listening_free(struct listening *l)
 	for (unsigned i = 0; i < l->count; i++)
 		close(l->fds[i]);
 	/* the file is there only when it is ours: bind(2) has made it */
-	if (l->count > 0)
+	if (l->count > 0 && !l->is_handed && !l->is_lent)
 		socket_unlink(&l->addr);
 	list_remove(&l->link);
 	free(l);
+}
+
+static struct listening *listening_new(struct sockets *s, const struct addr *a, unsigned cap)
+{
+	struct listening *l = calloc(1, sizeof(*l) + cap * sizeof(l->fds[0]));
+
+	if (l == NULL)
+		return NULL;
+	l->addr = *a;
+	l->cap = cap;
+	list_append(&s->all, &l->link);
+	return l;
 }
 
 /* 0, or why not. */
 static int open_one(struct sockets *s, const struct addr *a)
 {
 	unsigned wanted = is_unix(a) ? 1 : s->workers;
-	struct listening *l = calloc(1, sizeof(*l) + wanted * sizeof(l->fds[0]));
+	struct listening *l = listening_new(s, a, wanted);
 
 	if (l == NULL)
 		return ENOMEM;
-	l->addr = *a;
 	l->is_new = true;
-	list_append(&s->all, &l->link);
 	while (l->count < wanted) {
 		int fd = socket_listen(a, !is_unix(a));
 
@@ -153,6 +170,59 @@ static int open_one(struct sockets *s, const struct addr *a)
 		l->fds[l->count++] = fd;
 	}
 	return 0;
+}
+
+/* ---- inherited ---- */
+
+int sockets_adopt(struct sockets *s, const struct addr *addr, const int *fds, unsigned count, bool is_lent)
+{
+	/* systemd's come one at a time */
+	struct listening *l = listening_new(s, addr, (count > s->workers ? count : s->workers) + (is_lent ? LENT_MAX : 0));
+
+	if (l == NULL)
+		return -ENOMEM;
+	memcpy(l->fds, fds, count * sizeof(*fds));
+	l->count = count;
+	l->is_adopted = l->is_handed = true;
+	l->is_lent = is_lent;
+	return 0;
+}
+
+int sockets_borrow(struct sockets *s, const struct addr *addr, int fd)
+{
+	struct listening *l = find(s, addr);
+
+	if (l == NULL)
+		return sockets_adopt(s, addr, &fd, 1, true);
+	if (l->count == l->cap)
+		return -ENOSPC;
+	l->fds[l->count++] = fd;
+	return 0;
+}
+
+void sockets_settle(struct sockets *s)
+{
+	list_for_each (node, &s->all)
+		container_of(node, struct listening, link)->is_handed = false;
+}
+
+/* One for each worker, where more than one process's worth was not inherited; where that may not be, they are shared. */
+static void complete(struct sockets *s)
+{
+	list_for_each (node, &s->all) {
+		struct listening *l = container_of(node, struct listening, link);
+
+		if (!l->is_adopted || is_unix(&l->addr))
+			continue;
+		while (l->count < s->workers && l->count < l->cap) {
+			int fd = socket_listen(&l->addr, true);
+
+			if (fd < 0)
+				break;
+			l->fds[l->count++] = fd;
+		}
+		l->is_adopted = false;
+	}
 }
 
 typedef int each_fn(struct sockets *s, const struct addr *a);
@@ -193,6 +263,8 @@ bool sockets_open(struct sockets *s, const struct config *c, struct config_error
 		else
 			l->is_new = false;
 	}
+	if (is_good)
+		complete(s);
 	return is_good;
 }
 
@@ -208,26 +280,44 @@ void sockets_keep(struct sockets *s, const struct config *c)
 
 /* ---- for the workers ---- */
 
-size_t sockets_count(const struct config *c)
+size_t sockets_of(const struct sockets *s, const struct config *c, unsigned worker, struct worker_socket *out)
 {
-	size_t count = 0;
+	size_t used = 0;
 
-	for (size_t i = 0; i < c->listeners_count; i++)
-		count += c->listeners[i].bind_count;
-	return count;
-}
-
-void sockets_of(const struct sockets *s, const struct config *c, unsigned worker, struct worker_socket *out)
-{
+	assert(worker < s->workers);
 	for (size_t i = 0; i < c->listeners_count; i++) {
 		for (size_t j = 0; j < c->listeners[i].bind_count; j++) {
 			const struct listening *l = find(s, &c->listeners[i].bind[j]);
 
-			assert(l != NULL && worker < s->workers);
-			*out++ = (struct worker_socket){ .addr = l->addr,
-							 .fd = l->fds[l->count == 1 ? 0 : worker],
-							 .listener = &c->listeners[i],
-							 .listener_index = i };
+			assert(l != NULL);
+			for (unsigned k = worker % l->count; k < l->count; k += s->workers, used++)
+				if (out != NULL)
+					out[used] = (struct worker_socket){ .addr = l->addr,
+									    .fd = l->fds[k],
+									    .listener = &c->listeners[i],
+									    .listener_index = i };
 		}
+	}
+	return used;
+}
+
+/* ---- for the next process ---- */
+
+void sockets_each(const struct sockets *s, sockets_visit_fn *visit, void *user)
+{
+	list_for_each (node, &s->all) {
+		const struct listening *l = container_of(node, struct listening, link);
+
+		visit(user, &l->addr, l->fds, l->count, l->is_lent);
+	}
+}
+
+void sockets_hand_over(struct sockets *s, const int *fds, size_t count)
+{
+	list_for_each (node, &s->all) {
+		struct listening *l = container_of(node, struct listening, link);
+
+		for (size_t i = 0; i < count; i++)
+			l->is_handed = l->is_handed || fds[i] == l->fds[0];
 	}
 }

@@ -366,6 +366,17 @@ static int run_log(struct ctl *c)
 	return status;
 }
 
+static int run_upgrade(struct ctl *c)
+{
+	json_t *answer;
+	int status = ask(c, "POST", "/upgrade", NULL, &answer);
+
+	if (answer != NULL)
+		printf("process %.0f has taken over; process %.0f drains\n", number(answer, "pid"), number(answer, "before"));
+	json_decref(answer);
+	return status;
+}
+
 static int run_drain_self(struct ctl *c)
 {
 	json_t *answer;
@@ -423,6 +434,7 @@ const struct ctl_command ctl_commands[] = {
 	{ "config diff", "", 0, 0, "", run_diff, "what a reload would change" },
 	{ "config reload", "", 0, 0, "", run_reload, "the same as `reload`" },
 	{ "reload", "", 0, 0, "", run_reload, "reads the configuration again; says what has changed, or what is wrong" },
+	{ "upgrade", "", 0, 0, "", run_upgrade, "the binary now on disk takes over; says so when it has, or what is wrong" },
 	{ "log", "error|warn|info|debug", 1, 1, "", run_log, "the log's level, until the next reload" },
 	{ "drain-self", "[--off]", 0, 0, "off", run_drain_self, "/ready says 503, nothing else changes" },
 	{ "ready", "", 0, 0, "", run_ready, "exit status 0 while new connections are wanted" },

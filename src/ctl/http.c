@@ -12,7 +12,7 @@
 #define BODY_MAX   ((size_t)256 << 20)
 #define HEAD_MAX   65536u
 #define FIELDS_MAX 64u
-#define TIMEOUT_S  60 /* for the next bytes of an answer: a reload may look up names */
+#define TIMEOUT_S  90 /* for the next bytes of an answer: a reload may look up names */
 
 struct asking {
 	struct http_answer *out;

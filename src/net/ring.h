@@ -75,6 +75,7 @@ struct ring {
 
 	struct {
 		uint64_t turns, completions, cq_overflows, sq_full, buffers_starved;
+		uint64_t queued_bytes; /* in all send queues: net/sendq */
 	} stats;
 };
 

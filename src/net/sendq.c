@@ -117,9 +117,12 @@ static bool push_copy(struct sendq *q, struct ring *r, struct slice s)
 
 bool sendq_push(struct sendq *q, struct ring *r, struct slice s, bool copy_small)
 {
-	if (copy_small && s.len <= COPY_MAX && s.buf != NULL)
-		return push_copy(q, r, s);
-	return push(q, r, s);
+	uint32_t len = s.len;
+
+	if (!(copy_small && s.len <= COPY_MAX && s.buf != NULL ? push_copy(q, r, s) : push(q, r, s)))
+		return false;
+	r->stats.queued_bytes += len;
+	return true;
 }
 
 struct slice sendq_first(const struct sendq *q)
@@ -159,6 +162,7 @@ static void first_drop(struct sendq *q, struct ring *r)
 
 void sendq_consume(struct sendq *q, struct ring *r, uint32_t len)
 {
+	r->stats.queued_bytes -= len;
 	while (len > 0) {
 		struct slice *s = &q->first->slices[q->first->begin];
 
@@ -174,6 +178,8 @@ void sendq_consume(struct sendq *q, struct ring *r, uint32_t len)
 
 void sendq_done(struct sendq *q, struct ring *r)
 {
-	while (q->first != NULL)
+	while (q->first != NULL) {
+		r->stats.queued_bytes -= sendq_first(q).len;
 		first_drop(q, r);
+	}
 }

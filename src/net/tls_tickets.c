@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
+#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -111,6 +112,46 @@ void tls_tickets_rotate(struct tls_tickets *t)
 	keys_rotate_if_due(t);
 	t->begun_ms = clock_now_ms();
 	keys_age(t, 1);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- to the next process ---- */
+
+static_assert(NAME_LEN + KEY_LEN + KEY_LEN == sizeof(((struct tls_tickets_state *)0)->keys[0]), "a key's bytes");
+static_assert(PERIODS == sizeof(((struct tls_tickets_state *)0)->is_set), "as many keys");
+
+void tls_tickets_save(struct tls_tickets *t, struct tls_tickets_state *out)
+{
+	pthread_mutex_lock(&t->lock);
+	keys_rotate_if_due(t);
+	out->age_ms = clock_now_ms() - t->begun_ms;
+	for (size_t i = 0; i < PERIODS; i++) {
+		const struct ticket_key *k = &t->keys[i];
+
+		memcpy(out->keys[i], k->name, NAME_LEN);
+		memcpy(out->keys[i] + NAME_LEN, k->cipher, KEY_LEN);
+		memcpy(out->keys[i] + NAME_LEN + KEY_LEN, k->mac, KEY_LEN);
+		out->is_set[i] = k->is_set;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void tls_tickets_restore(struct tls_tickets *t, const struct tls_tickets_state *state)
+{
+	uint64_t now_ms = clock_now_ms();
+
+	if (!state->is_set[0])
+		return;
+	pthread_mutex_lock(&t->lock);
+	t->begun_ms = state->age_ms < now_ms ? now_ms - state->age_ms : 0;
+	for (size_t i = 0; i < PERIODS; i++) {
+		struct ticket_key *k = &t->keys[i];
+
+		memcpy(k->name, state->keys[i], NAME_LEN);
+		memcpy(k->cipher, state->keys[i] + NAME_LEN, KEY_LEN);
+		memcpy(k->mac, state->keys[i] + NAME_LEN + KEY_LEN, KEY_LEN);
+		k->is_set = state->is_set[i] != 0;
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -1,6 +1,6 @@
 /* The keys that session tickets are sealed with (RFC 5077 4, RFC 8446 4.6.1).
  *
- * Made at random and never written down.  All contexts and all workers share one set, so that a client may come back to
+ * Made at random and never written to a disk; a process that is upgraded hands them to the next one in memory.  All contexts and all workers share one set, so that a client may come back to
  * any of them, also after a reload.  Each key seals for one period and still opens for two more; then it is wiped.  A
  * ticket that was opened with an old key is answered with a new one.
  * Called by: main makes and frees them, net/tls_context gives them to OpenSSL.  Locks: one, held while a key is copied. */
@@ -19,6 +19,16 @@ struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
 
 /* Begins a new period at once.  Rotation needs no call: it happens when a ticket is sealed or opened. */
 void tls_tickets_rotate(struct tls_tickets *t);
+
+/* What the next process needs to open and seal the same tickets.  Secret: wipe it. */
+struct tls_tickets_state {
+	uint64_t age_ms; /* of the period under way */
+	uint8_t keys[3][80]; /* by age in periods; name, cipher key, MAC key */
+	uint8_t is_set[3];
+};
+void tls_tickets_save(struct tls_tickets *t, struct tls_tickets_state *out);
+/* Goes on with these keys; the period under way began as long ago as they say. */
+void tls_tickets_restore(struct tls_tickets *t, const struct tls_tickets_state *state);
 
 /* For OpenSSL's callback: prepares the two contexts to seal a ticket (sealing: writes name and iv), or to open the one
  * that `name` is the key of.  Returns 1; 2: opened, and the client should get a new one; 0: no such key; -1: failed. */

@@ -95,6 +95,8 @@ static void json_start(struct str *out, const struct access_start *a, uint32_t e
 {
 	if (a->r != NULL)
 		PLAIN(out, "request_id", a->r->id, REQUEST_ID_LEN);
+	if (a->r != NULL && a->r->trace.id[0] != '\0')
+		PLAIN(out, "trace_id", a->r->trace.id, TRACE_ID_LEN);
 	PLAIN(out, "client", a->client, a->client_len);
 	PUT(out, ",\"listener\":");
 	name_print(out, a->listener->name);

@@ -4,7 +4,7 @@
  * rest.  Off, or not in the sample: no entry, and every call takes NULL.
  *
  * JSON, one object a line, in this order; what is unknown is left out:
- *   time (ISO, when it began), event (request | open | close), request_id, client, listener, route, cluster,
+ *   time (ISO, when it began), event (request | open | close), request_id, trace_id (where there is one), client, listener, route, cluster,
  *   endpoint, method, path (with the query), host, protocol (HTTP/1.1, HTTP/1.0, tcp), line (the first of
  *   what is no request), tls (version), status, bytes_in, bytes_out, duration_ms (three decimals), referer,
  *   user_agent, messages_in, messages_out, dropped_in, dropped_out (where not 0), close_code, closed_by (client | backend | proxy), reason, key (the

@@ -237,6 +237,19 @@ static void write_x_request_id(struct str *out, const struct from *from)
 	PUT(out, "\r\n");
 }
 
+/* One that came is passed on as it is, among the other fields. */
+static void write_traceparent(struct str *out, const struct from *from)
+{
+	char value[TRACE_FIELD_LEN];
+
+	if (!from->r->is_trace_begun)
+		return;
+	trace_context_write(&from->r->trace, value);
+	PUT(out, "Traceparent: ");
+	str_bytes(out, value, sizeof(value));
+	PUT(out, "\r\n");
+}
+
 static const struct {
 	enum http_id id;
 	void (*write)(struct str *, const struct from *);
@@ -247,6 +260,7 @@ static const struct {
 	{ HTTP_X_FORWARDED_PORT, write_x_forwarded_port },
 	{ HTTP_FORWARDED, write_forwarded },
 	{ HTTP_X_REQUEST_ID, write_x_request_id },
+	{ HTTP_TRACEPARENT, write_traceparent },
 };
 
 /* ---- edits, handshake ---- */
@@ -363,6 +377,8 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 
 	if (!r->is_trusted)
 		ids |= HTTP_BIT(HTTP_X_REAL_IP);
+	if (r->is_trace_begun) /* what the client sent in their place was of no trace */
+		ids |= HTTP_BIT(HTTP_TRACEPARENT) | HTTP_BIT(HTTP_TRACESTATE);
 	if (is_upgrade)
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_EXTENSIONS);
 	if (is_upgrade && r->route->websocket.subprotocols_count > 0)

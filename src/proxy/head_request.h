@@ -11,6 +11,7 @@
  *   X-Forwarded-Proto, -Host, -Port   a trusted peer's, else how it came in (port: of the listener's socket)
  *   Forwarded         for, proto, host (RFC 7239; a new element behind a trusted peer's; quoted where needed)
  *   X-Request-Id      r->id
+ *   Traceparent       where a trace begins here (tracing.traceparent: make); else what the client sent
  * then the route's request_headers (remove, set, add; they win over the above), and how the body is framed: a
  * Content-Length stays as it came, chunked is written anew (there is a body where head says so).
  * `is_upgrade`: Connection: Upgrade and Upgrade: websocket, and Sec-WebSocket-Extensions filtered (ws_extensions_filter;

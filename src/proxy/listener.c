@@ -264,7 +264,7 @@ void listener_leave(struct listener *l)
 	if (l->has_left)
 		return;
 	/* Who is in the queue has connected: closing the socket would reset them. */
-	if (!l->worker->is_stopping)
+	if (!l->worker->is_stopping && !l->is_handed)
 		while (listener_accept(l, ACCEPTS_A_TURN))
 			;
 	l->has_left = true;

@@ -28,6 +28,7 @@ struct listener {
 	uint32_t websockets; /* of these */
 	bool is_polling;
 	bool is_full; /* no place, or no descriptor: waits to be told, or for its timer */
+	bool is_handed; /* another process accepts from this very socket */
 	bool has_left;
 };
 
@@ -35,7 +36,7 @@ struct listener {
 struct listener *listener_new(struct worker *w, const struct worker_socket *socket);
 /* Another configuration of the same address. */
 void listener_rebind(struct listener *l, const struct worker_socket *socket);
-/* Takes what the queue holds, then listens no more; goes with its last client. */
+/* Takes what the queue holds (is_handed: leaves it there), then listens no more; goes with its last client. */
 void listener_leave(struct listener *l);
 /* There may be places again. */
 void listeners_resume(struct worker *w);

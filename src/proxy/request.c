@@ -206,6 +206,28 @@ static void id_make(struct request *r)
 	str_text(&s);
 }
 
+/* Two of them, or one that cannot be read, are none (Trace Context 3.2.1, 4.3): then a trace may begin here.  Its number is
+ * the request's, so that who has the one has the other. */
+static void trace_find(struct request *r)
+{
+	const struct http_field *f = http_head_find(r->head, HTTP_TRACEPARENT, NULL);
+	uint8_t draw[4];
+
+	r->trace.id[0] = '\0';
+	r->is_trace_begun = false;
+	if (f != NULL && http_head_find(r->head, HTTP_TRACEPARENT, f + 1) == NULL &&
+	    trace_context_parse(f->value, f->value_len, &r->trace))
+		return;
+	if (r->config->tracing.traceparent != TRACEPARENT_MAKE)
+		return;
+	random_bytes(draw, sizeof(draw));
+	memcpy(r->trace.id, r->id, TRACE_ID_LEN + 1);
+	memcpy(r->trace.parent, r->id, TRACE_PARENT_LEN);
+	r->trace.parent[TRACE_PARENT_LEN] = '\0';
+	r->trace.is_sampled = (double)(draw[0] | (unsigned)draw[1] << 8) * 100 / 65536 < r->config->tracing.sample_percent;
+	r->is_trace_begun = true;
+}
+
 enum reason request_prepare(struct request *r, char *scratch, size_t cap)
 {
 	struct scratch s = { scratch, cap };
@@ -214,6 +236,7 @@ enum reason request_prepare(struct request *r, char *scratch, size_t cap)
 	r->is_trusted = peer_is_trusted(r);
 	client_find(r);
 	id_make(r);
+	trace_find(r);
 	host = host_prepare(r, &s);
 	path = path_prepare(r, &s);
 	return host != REASON_NONE ? host : path;

@@ -10,6 +10,7 @@
 #include "base/reasons.h"
 #include "config/config.h"
 #include "wire/headers.h"
+#include "wire/trace_context.h"
 
 #define REQUEST_ID_LEN 32 /* hexadecimal digits */
 
@@ -40,9 +41,11 @@ struct request {
 	size_t client_len;
 	struct addr client_addr;
 	char id[REQUEST_ID_LEN + 1];
+	struct trace_context trace; /* that it belongs to */
+	bool is_trace_begun;	    /* here: the client has none */
 };
 
-/* Fills in path, host, is_trusted, client and id (fresh) from head, config, peer.  `scratch` needs head->path_len +
+/* Fills in path, host, is_trusted, client, id (fresh) and trace from head, config, peer.  `scratch` needs head->path_len +
  * head->host_len bytes and is borrowed as long as `r` is used.  REASON_NONE, or why it cannot be routed
  * (REASON_BAD_REQUEST: a path that has two readings); then the path is "", and all else is filled in.  So is it for
  * CONNECT, which is not refused here. */

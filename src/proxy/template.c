@@ -36,6 +36,12 @@ static void print_request_id(struct str *out, const struct template_part *p, con
 	str_bytes(out, r->id, REQUEST_ID_LEN);
 }
 
+static void print_trace_id(struct str *out, const struct template_part *p, const struct request *r)
+{
+	(void)p;
+	str_cstr(out, r->trace.id);
+}
+
 /* Without scheme and authority, and not normalised: a redirect must lead to what was asked for. */
 static void print_request_uri(struct str *out, const struct template_part *p, const struct request *r)
 {
@@ -68,6 +74,7 @@ static void (*const printers[])(struct str *, const struct template_part *, cons
 	[VARIABLE_REMOTE_ADDR] = print_remote_addr,
 	[VARIABLE_HOST] = print_host,
 	[VARIABLE_REQUEST_ID] = print_request_id,
+	[VARIABLE_TRACE_ID] = print_trace_id,
 	[VARIABLE_REQUEST_URI] = print_request_uri,
 	[VARIABLE_SCHEME] = print_scheme,
 	[VARIABLE_CLAIM] = print_claim,

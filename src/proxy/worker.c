@@ -1,6 +1,7 @@
 #include "proxy/worker.h"
 
 #include "base/log.h"
+#include "base/random.h"
 #include "net/stream.h"
 #include "proxy/arrival.h"
 #include "proxy/carrier_websocket.h"
@@ -20,16 +21,17 @@
 
 #define SCRATCH_LEN   (128u * 1024u)
 #define FIELDS_MIN    256u
-#define STOP_TURNS_MS 3000u /* the operations of what was closed get so long to end */
+#define STOP_TURNS_MS 15000u /* the operations of what was closed get so long to end */
 
 static void on_drain_over(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, drain_timer);
+	enum reason why = w->drain_why != REASON_NONE ? w->drain_why : REASON_SHUTDOWN;
 
-	arrivals_close(w, REASON_SHUTDOWN);
-	h1_servers_close(w, REASON_SHUTDOWN);
-	tcp_relays_close(w, REASON_SHUTDOWN);
-	ws_relays_close(w, REASON_SHUTDOWN);
+	arrivals_close(w, why);
+	h1_servers_close(w, why);
+	tcp_relays_close(w, why);
+	ws_relays_close(w, why);
 	if (w->sessions != NULL) {
 		sessions_close(w);
 		carrier_websockets_close(w);
@@ -143,6 +145,11 @@ void worker_done(struct worker *w)
 {
 	if (w->scratch == NULL)
 		return;
+	if (w->ring.owners > 0 && w->is_stopping) {
+		/* The kernel may still write into what they own: it goes with the process. */
+		log_error("worker %u: %u operations did not end in time", w->index, w->ring.owners);
+		return;
+	}
 	ferry_mail_drop(w);
 	session_table_done(w);
 	ring_done(&w->ring);
@@ -244,19 +251,55 @@ void worker_apply(struct worker *w, struct snapshot *s, const struct worker_sock
 	listeners_resume(w);
 }
 
-void worker_drain(struct worker *w, uint64_t grace_ms)
+/* The last fifth of the time is for their goodbyes. */
+uint64_t worker_goodbye_at(const struct worker *w)
 {
-	if (w->is_draining || w->is_stopping)
+	uint64_t left_ms = w->drain_until_ms - w->ring.now_ms;
+
+	if (w->drain_until_ms == UINT64_MAX)
+		return 0;
+	if (w->drain_until_ms <= w->ring.now_ms || left_ms - left_ms / 5 == 0)
+		return w->ring.now_ms + 1;
+	return w->ring.now_ms + 1 + random_fast() % (left_ms - left_ms / 5);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Whoever is in a queue that another process takes from is its client. */
+static void listeners_leave(struct worker *w, const struct worker_leave *how)
+{
+	list_for_each_safe(node, next, &w->listeners) {
+		struct listener *l = container_of(node, struct listener, link);
+
+		l->is_handed = how->handed_count > 0 && bsearch(&l->fd, how->handed, how->handed_count, sizeof(l->fd),
+								compare_fds) != NULL;
+		listener_leave(l);
+	}
+}
+
+void worker_drain(struct worker *w, const struct worker_leave *how)
+{
+	uint64_t until_ms = how->is_endless ? UINT64_MAX : w->ring.now_ms + how->grace_ms;
+
+	if (w->is_stopping || (w->is_draining && until_ms >= w->drain_until_ms))
 		return;
 	w->is_draining = true;
-	w->drain_until_ms = w->ring.now_ms + grace_ms;
-	list_for_each_safe(node, next, &w->listeners)
-		listener_leave(container_of(node, struct listener, link));
-	arrivals_close(w, REASON_SHUTDOWN);
-	h1_servers_drain(w);
-	/* The last fifth of the grace is for their goodbyes. */
-	ws_relays_drain(w, grace_ms - grace_ms / 5);
-	ring_timer_arm(&w->ring, &w->drain_timer, grace_ms);
+	w->drain_why = how->why;
+	w->drain_until_ms = until_ms;
+	listeners_leave(w, how);
+	if (!how->is_served) {
+		arrivals_close(w, how->why);
+		h1_servers_drain(w);
+	}
+	if (!how->is_endless) {
+		ws_relays_drain(w);
+		ring_timer_arm(&w->ring, &w->drain_timer, how->grace_ms);
+	}
 	worker_check_empty(w);
 }
 

@@ -26,6 +26,16 @@ struct worker_socket {
 	size_t listener_index;
 };
 
+/* How a worker leaves: SIGTERM, or another process has taken over. */
+struct worker_leave {
+	enum reason why;      /* what its clients are told */
+	uint64_t grace_ms;
+	bool is_endless;      /* nobody is closed for time: they end by themselves */
+	bool is_served;	      /* who has come and not asked yet is still answered */
+	const int *handed;    /* listening sockets that another process accepts from; sorted, kept until it has left */
+	size_t handed_count;
+};
+
 struct worker {
 	struct ring ring;
 	pthread_t thread;
@@ -52,7 +62,8 @@ struct worker {
 	uint32_t connections;	/* clients of this worker, of every kind */
 	bool is_draining;
 	bool is_stopping;	/* nothing new is begun any more */
-	uint64_t drain_until_ms;
+	enum reason drain_why;
+	uint64_t drain_until_ms; /* UINT64_MAX: without end */
 	struct timer drain_timer;
 	struct http_field *fields; /* for the request head that is being parsed */
 	struct http_field *response_fields; /* for a backend's */
@@ -83,9 +94,11 @@ void worker_post_heed(struct worker *w, struct ring *from);
  * worker listens on already go on, new ones begin, others are left after their queue has been emptied.  Open connections
  * are bound to their listeners and routes by name. */
 void worker_apply(struct worker *w, struct snapshot *s, const struct worker_socket *sockets, size_t count);
-/* Accepts no more, ends idle connections, closes WebSockets with 1001 spread over grace_ms, lets requests end; after the
- * grace everything that is left is closed. */
-void worker_drain(struct worker *w, uint64_t grace_ms);
+/* Accepts no more, ends idle connections (is_served: lets them have one more request), closes WebSockets spread over
+ * grace_ms, lets requests end; after the grace everything that is left is closed.  Once more: sooner, never later. */
+void worker_drain(struct worker *w, const struct worker_leave *how);
+/* When a WebSocket is to be closed, in a drain. */
+uint64_t worker_goodbye_at(const struct worker *w);
 /* The loop ends after this turn. */
 void worker_stop(struct worker *w);
 

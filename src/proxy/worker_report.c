@@ -40,6 +40,7 @@ void worker_report_make(const struct worker *w, struct worker_report *out)
 		.sq_full = r->stats.sq_full,
 		.buffers_starved = r->stats.buffers_starved,
 		.buffers = r->small.provided + r->large.provided,
+		.queued_bytes = r->stats.queued_bytes,
 		.buffers_taken = r->small.taken + r->large.taken,
 		.buffer_bytes = (uint64_t)r->small.provided * r->small.size + (uint64_t)r->large.provided * r->large.size,
 		.slab_bytes = slab_bytes(&w->arrival_slab) + slab_bytes(&w->h1_slab) + slab_bytes(&w->exchange_slab) +

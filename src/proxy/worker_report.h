@@ -22,6 +22,7 @@ struct worker_report {
 	uint64_t buffers, buffers_taken; /* receive buffers, and those in use */
 	uint64_t buffer_bytes;
 	uint64_t slab_bytes;
+	uint64_t queued_bytes; /* that wait to leave, on all sockets */
 	struct report_listener *listeners; /* on the heap, gives (free); NULL: none, or memory is out */
 	uint32_t listeners_count;
 };

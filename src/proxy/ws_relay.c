@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
-#include "base/random.h"
 #include "proxy/counters.h"
 #include "proxy/session.h"
 #include "proxy/ws_inside.h"
@@ -242,7 +241,7 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 	duplex_read(r->sides[CLIENT].d, true);
 	duplex_read(r->sides[BACKEND].d, true);
 	if (w->is_draining)
-		close_plan(r, REASON_SHUTDOWN, w->ring.now_ms);
+		close_plan(r, w->drain_why, w->drain_why == REASON_SHUTDOWN ? w->ring.now_ms : worker_goodbye_at(w));
 	else
 		leaving_heed(r);
 	if (r->holds_view)
@@ -267,14 +266,16 @@ void ws_relays_rebind(struct worker *w, struct view *old)
 		relay_rebind(container_of(node, struct ws_relay, link), old);
 }
 
-void ws_relays_drain(struct worker *w, uint64_t spread_ms)
+void ws_relays_drain(struct worker *w)
 {
 	list_for_each(node, &w->relays) {
 		struct ws_relay *r = container_of(node, struct ws_relay, link);
 
-		if (r->why != REASON_NONE)
+		uint64_t at_ms = worker_goodbye_at(w);
+
+		if (r->why != REASON_NONE || (r->close_at_ms != 0 && r->close_at_ms <= at_ms))
 			continue;
-		close_plan(r, REASON_SHUTDOWN, w->ring.now_ms + 1 + (spread_ms > 0 ? random_fast() % spread_ms : 0));
+		close_plan(r, w->drain_why, at_ms);
 		relay_timer_set(r);
 	}
 }

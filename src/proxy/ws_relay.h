@@ -37,8 +37,8 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 
 /* Another configuration is in force (worker.view); `old` was.  Binds all relays of the worker to it. */
 void ws_relays_rebind(struct worker *w, struct view *old);
-/* A drain: each is closed with `why`'s code at a moment of its own within spread_ms. */
-void ws_relays_drain(struct worker *w, uint64_t spread_ms);
+/* A drain: each is closed with its reason's code at a moment of its own (worker_goodbye_at). */
+void ws_relays_drain(struct worker *w);
 /* Endpoints have begun or ceased to close their connections: each gets its moment, or loses it. */
 void ws_relays_heed(struct worker *w);
 /* What relays of a worker have shared; there are none any more. */

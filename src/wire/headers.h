@@ -61,7 +61,6 @@
 	X(HTTP_SEC_FETCH_DEST, "sec-fetch-dest", 's', 's', 't')                                 \
 	X(HTTP_SEC_FETCH_MODE, "sec-fetch-mode", 's', 'd', 'e')                                 \
 	X(HTTP_SEC_FETCH_SITE, "sec-fetch-site", 's', 't', 'e')                                 \
-	X(HTTP_SEC_FETCH_USER, "sec-fetch-user", 's', 'e', 'r')                                 \
 	X(HTTP_SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", 's', 'p', 't')                     \
 	X(HTTP_SEC_WEBSOCKET_EXTENSIONS, "sec-websocket-extensions", 's', 'n', 's')             \
 	X(HTTP_SEC_WEBSOCKET_KEY, "sec-websocket-key", 's', 'e', 'y')                           \
@@ -69,7 +68,8 @@
 	X(HTTP_SEC_WEBSOCKET_VERSION, "sec-websocket-version", 's', 'o', 'n')                   \
 	X(HTTP_SERVER, "server", 's', 'e', 'r')                                                 \
 	X(HTTP_SET_COOKIE, "set-cookie", 's', 'i', 'e')                                         \
-	X(HTTP_UPGRADE_INSECURE_REQUESTS, "upgrade-insecure-requests", 'u', 't', 's')           \
+	X(HTTP_TRACEPARENT, "traceparent", 't', 'n', 't')                                       \
+	X(HTTP_TRACESTATE, "tracestate", 't', 't', 'e')                                         \
 	X(HTTP_USER_AGENT, "user-agent", 'u', 'n', 't')                                         \
 	X(HTTP_VARY, "vary", 'v', 'r', 'y')                                                     \
 	X(HTTP_VIA, "via", 'v', 'i', 'a')                                                       \

@@ -158,7 +158,8 @@ class Factory:
 def holdfast_maker(request, path, certs, factory):
     request.node.processes = []
 
-    def make(backend=None, *, config=None, args=(), env=None, prefix=(), ready=None, tls=None, **parts):
+    def make(backend=None, *, config=None, args=(), env=None, prefix=(), ready=None, tls=None,
+             program=None, pass_fds=(), **parts):
         """Starts one: with a whole `config` (mapping or text), or from the parts of kit.process.config_of();
         tls=True: the listener has the usual certificate; a mapping: its `tls` keys."""
         if tls:
@@ -166,7 +167,7 @@ def holdfast_maker(request, path, certs, factory):
                                  **parts.get("listener", {})}
         if config is None and (backend is not None or parts):
             config = process.config_of(backend, **parts)
-        hf = process.Holdfast(path / f"hf{len(request.node.processes)}", config, args, env, prefix, ready)
+        hf = process.Holdfast(path / f"hf{len(request.node.processes)}", config, args, env, prefix, ready, program, pass_fds)
         request.node.processes.append(hf)
         return factory.keep(hf, hf.finish)
     return make

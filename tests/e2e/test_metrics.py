@@ -2,7 +2,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 import yaml
@@ -11,6 +14,7 @@ from kit import process
 from kit.admin import Admin
 from kit.frames import (BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
                         websocket_play)
+from kit.kernel import free_port
 from kit.wait import wait_until
 
 
@@ -150,6 +154,25 @@ def test_reloads_and_readiness_are_seen(start, origin):
     assert m["holdfast_process_open_fds"] > 5 and m["holdfast_process_resident_memory_bytes"] > 1e6
 
 
+def test_queues_of_slow_clients_are_seen_and_empty_again(start, make_raw):
+    """A client that does not read what its endpoint sends; then it does."""
+    async def flood(conn):
+        for _ in range(64):
+            await conn.send(frame(BINARY, b"x" * 65536, mask=False))
+        await conn.read_to_end()
+    hf, admin = start(make_raw(websocket_play(flood)), route={"websocket": {"send_buffer": "512KiB"}})
+    client = hf.connect(receive_buffer=4096)
+    open_websocket(client)
+
+    def queued():
+        return sum(value for name, value in admin.metrics().items() if name.startswith("holdfast_queued_bytes{"))
+    wait_until(lambda: 100_000 < queued() < 2_000_000, "what waits")
+    for _ in range(64):
+        assert len(read_frame(client).payload) == 65536
+    wait_until(lambda: queued() == 0, "nothing to wait")
+    client.close()
+
+
 CONTRIB = process.TREE / "contrib"
 
 
@@ -174,3 +197,69 @@ def test_dashboard_and_alerts_name_metrics_that_there_are(start, echo):
     rules = yaml.safe_load((CONTRIB / "prometheus-alerts.yaml").read_text())
     for rule in rules["groups"][0]["rules"]:
         assert names_in(rule["expr"]) <= known, rule["alert"]
+
+
+# ---- a real Prometheus ----
+
+SCRAPE = """
+global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}
+rule_files: [{rules}]
+scrape_configs:
+  - job_name: holdfast
+    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+"""
+
+
+class Prometheus:
+    def __init__(self, port):
+        self.port = port
+
+    def get(self, path, **arguments):
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?" + urllib.parse.urlencode(arguments)
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    def value(self, query):
+        """The sum over all series; None where there are none."""
+        found = self.get("query", query=query)["result"]
+        return sum(float(row["value"][1]) for row in found) if found else None
+
+
+@pytest.fixture
+def prometheus(make_child, directory):
+    def make(target):
+        port, file = free_port(), directory / "prometheus.yml"
+        file.write_text(SCRAPE.format(rules=json.dumps(str(CONTRIB / "prometheus-alerts.yaml")), port=target))
+        checked = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, timeout=30)
+        assert checked.returncode == 0, checked.stderr.decode()
+        make_child(["prometheus", f"--config.file={file}", f"--storage.tsdb.path={directory}/tsdb",
+                    f"--web.listen-address=127.0.0.1:{port}"], port=port)
+        return Prometheus(port)
+    return make
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not there")
+def test_a_prometheus_reads_and_its_alerts_fire(holdfast, echo, prometheus):
+    listen, dead = free_port(), f"127.0.0.1:{free_port()}"
+    hf = holdfast(admin={"listen": f"127.0.0.1:{listen}"}, ready=[listen],
+                  clusters={"c": {"endpoints": [echo.address]}, "gone": {"endpoints": [dead], "health": {"interval": "100ms"}}},
+                  routes=[{"cluster": "c"}])
+    p = prometheus(listen)
+    wait_until(lambda: p.value('up{job="holdfast"}') == 1, "the first scrape", timeout=30)
+    client = hf.connect()
+    open_websocket(client)
+    for _ in range(10):
+        client.send(frame(TEXT, b"hello"))
+        assert read_frame(client).payload == b"hello"
+    wait_until(lambda: p.value('holdfast_websocket_messages_total{direction="in"}') == 10, "messages of a live connection")
+    assert p.value('holdfast_connections{kind="websocket"}') == 1
+    wait_until(lambda: (p.value('rate(holdfast_websocket_messages_total{direction="in"}[10s])') or 0) > 0, "a rate")
+    target = p.get("targets")["activeTargets"][0]
+    assert target["health"] == "up" and target["lastError"] == ""
+    groups = p.get("rules")["groups"]
+    assert groups and all(rule["health"] == "ok" for g in groups for rule in g["rules"])
+    hf.write("broken: [\n")
+    hf.send_signal(signal.SIGHUP)
+    hf.wait_log("refused")
+    wait_until(lambda: {a["labels"]["alertname"] for a in p.get("alerts")["alerts"]} >= {"HoldfastReloadFailed"},
+               "the alert", timeout=30)

@@ -89,7 +89,7 @@ static void fds_of(const struct sockets *s, const struct config *c, size_t which
 	for (unsigned i = 0; i < WORKERS; i++) {
 		struct worker_socket at[8];
 
-		assert_true(sockets_count(c) <= 8);
+		assert_true(sockets_of(s, c, i, NULL) <= 8);
 		sockets_of(s, c, i, at);
 		out[i] = at[which].fd;
 		assert_ptr_equal(at[which].listener, &c->listeners[0]);
@@ -176,6 +176,72 @@ static void an_address_in_use_leaves_everything_as_it_was(void **state)
 	config_unref(after);
 }
 
+/* What one process had, another of so many workers takes: every queue has a reader, every worker a socket. */
+static void inherited_sockets_all_have_a_reader(void **state)
+{
+	static const struct {
+		unsigned before, workers, want; /* descriptors that are used in the end */
+	} rows[] = { { 3, 3, 3 }, { 1, 3, 3 }, { 5, 2, 5 }, { 2, 1, 2 } };
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
+		unsigned port = free_port(), seen = 0;
+		char text[64];
+		struct config *c = config_with(bind_text(text, sizeof(text), "127.0.0.1", port));
+		struct sockets s;
+		int fds[8], used[16];
+
+		for (unsigned i = 0; i < rows[n].before; i++) {
+			fds[i] = socket_listen(&c->listeners[0].bind[0], true);
+			assert_true(fds[i] >= 0);
+		}
+		sockets_init(&s, rows[n].workers);
+		assert_int_equal(sockets_adopt(&s, &c->listeners[0].bind[0], fds, rows[n].before, false), 0);
+		assert_true(open_all(&s, c, NULL));
+		for (unsigned w = 0; w < rows[n].workers; w++) {
+			struct worker_socket at[8];
+			size_t count = sockets_of(&s, c, w, at);
+
+			assert_true(count > 0);
+			for (size_t i = 0; i < count; i++)
+				used[seen++] = at[i].fd;
+		}
+		assert_int_equal(seen, rows[n].want);
+		for (unsigned i = 0; i < seen; i++)
+			for (unsigned k = 0; k < i; k++)
+				assert_int_not_equal(used[i], used[k]);
+		for (unsigned i = 0; i < rows[n].before; i++) {
+			unsigned k = 0;
+
+			while (k < seen && used[k] != fds[i])
+				k++;
+			assert_true(k < seen);
+		}
+		sockets_done(&s);
+		config_unref(c);
+	}
+}
+
+/* systemd's one cannot be added to: it is shared. */
+static void a_socket_that_nobody_may_join_is_shared(void **state)
+{
+	unsigned port = free_port();
+	char text[64];
+	struct config *c = config_with(bind_text(text, sizeof(text), "127.0.0.1", port));
+	struct sockets s;
+	int fd = socket_listen(&c->listeners[0].bind[0], false), is[WORKERS];
+
+	(void)state;
+	sockets_init(&s, WORKERS);
+	assert_int_equal(sockets_borrow(&s, &c->listeners[0].bind[0], fd), 0);
+	assert_true(open_all(&s, c, NULL));
+	fds_of(&s, c, 0, is);
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(is[i], fd);
+	sockets_done(&s);
+	config_unref(c);
+}
+
 static void a_host_that_is_not_ours_is_told(void **state)
 {
 	struct config *c = config_with("\"192.0.2.1:8080\"");
@@ -239,6 +305,8 @@ int main(void)
 		cmocka_unit_test(every_worker_has_a_socket_of_its_own),
 		cmocka_unit_test(what_stays_is_kept_and_what_goes_is_closed_when_told),
 		cmocka_unit_test(an_address_in_use_leaves_everything_as_it_was),
+		cmocka_unit_test(inherited_sockets_all_have_a_reader),
+		cmocka_unit_test(a_socket_that_nobody_may_join_is_shared),
 		cmocka_unit_test(a_host_that_is_not_ours_is_told),
 		cmocka_unit_test(both_families_may_share_a_port_also_one_after_the_other),
 		cmocka_unit_test(a_unix_socket_is_shared_and_its_file_goes_with_it),

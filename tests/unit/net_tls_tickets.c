@@ -256,6 +256,31 @@ static void a_session_that_fails_is_forgotten(void **state)
 	tls_tickets_free(t);
 }
 
+/* What a process that is upgraded hands to the next one. */
+static void tickets_resume_with_keys_that_were_handed_over(void **state)
+{
+	struct tls_tickets *before = tls_tickets_new(3600), *after = tls_tickets_new(3600);
+	struct tls_context *s = server_of(&chat, &(struct tls_server_options){ .tickets = before });
+	struct tls_context *next = server_of(&chat, &(struct tls_server_options){ .tickets = after });
+	struct tls_context *c = client_verifying();
+	struct tls_tickets_state saved;
+
+	(void)state;
+	assert_true(outcome_of(c, s, "chat.test").is_established);
+	tls_tickets_rotate(before);
+	tls_tickets_save(before, &saved);
+	assert_true(saved.is_set[0] && saved.is_set[1] && !saved.is_set[2]);
+	assert_false(outcome_of(c, next, "chat.test").client.is_resumed);
+	assert_true(outcome_of(c, s, "chat.test").is_established);
+	tls_tickets_restore(after, &saved);
+	assert_true(outcome_of(c, next, "chat.test").client.is_resumed);
+	tls_context_unref(s);
+	tls_context_unref(next);
+	tls_context_unref(c);
+	tls_tickets_free(before);
+	tls_tickets_free(after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +291,7 @@ int main(void)
 		cmocka_unit_test(a_ticket_is_good_only_for_the_same_demands),
 		cmocka_unit_test(a_client_keeps_one_session_for_one_name),
 		cmocka_unit_test(a_session_that_fails_is_forgotten),
+		cmocka_unit_test(tickets_resume_with_keys_that_were_handed_over),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

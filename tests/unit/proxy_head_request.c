@@ -42,6 +42,11 @@ static const struct {
 	{ "fields stay as they are and where they are", NULL, NULL, false, "",
 	  GET "Accept:*/*\r\nCookie: a=1; b=2\r\nX-Twice: 1\r\nX-Empty:\r\nx-twice:  2 \r\n",
 	  GET "Accept:*/*\r\nCookie: a=1; b=2\r\nX-Twice: 1\r\nX-Empty:\r\nx-twice:  2 \r\n" ADDED },
+	{ "a trace passes, also one that is none", NULL, NULL, false, "",
+	  GET "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\ntracestate: a=1\r\nTracestate: b=2\r\n"
+	      "Traceparent: what\r\n",
+	  GET "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\ntracestate: a=1\r\nTracestate: b=2\r\n"
+	      "Traceparent: what\r\n" ADDED },
 	{ "the target stays as it is", NULL, NULL, false, "",
 	  "GET /a/./b/../%7e%2F?x=%20&y=;z HTTP/1.1\r\nHost: localhost\r\n",
 	  "GET /a/./b/../%7e%2F?x=%20&y=;z HTTP/1.1\r\nHost: localhost\r\n" ADDED },

@@ -1,10 +1,12 @@
 """The binary under test: found, configured, started, watched, ended, and its logs judged."""
+import ctypes
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from kit import kernel
@@ -115,10 +117,47 @@ def bound(config):
             yield bind[5:] if bind.startswith("unix:") else int(bind.rpartition(":")[2])
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Orphan:
+    """A process that one of ours has started: ours to wait for once its parent has ended (we are its subreaper)."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                done, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # its parent lives
+                return None if os.path.exists(f"/proc/{self.pid}") else -1
+            if done:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        deadline = time.monotonic() + (timeout or 1e9)
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.01)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
 class Holdfast:
     """One running process, its directory and its clients."""
 
-    def __init__(self, directory, config, args=(), env=None, prefix=(), ready=None):
+    def __init__(self, directory, config, args=(), env=None, prefix=(), ready=None, program=None,
+                 pass_fds=()):
+        self.before = []  # processes that have been upgraded
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = self.directory / "holdfast.yaml"
@@ -132,8 +171,9 @@ class Holdfast:
         if ready is None:
             ready = list(bound(self.config))
         with open(self.stdout, "wb") as out, open(self.stderr, "wb") as err:
-            self.process = subprocess.Popen([*prefix, binary(), *args], stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=err, env=environment(env), cwd=self.directory)
+            self.process = subprocess.Popen([*prefix, str(program or binary()), *args], stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=err, env=environment(env), cwd=self.directory,
+                                            pass_fds=[s.fileno() for s in pass_fds])
         self.pid = self.process.pid
         self.wait_listening(*ready)
 
@@ -201,17 +241,40 @@ class Holdfast:
         """The end of a test: clients leave, the process ends well, and its logs hold no report."""
         for client in self.clients:
             client.close()
+        for process in self.before:
+            process.send_signal(signal.SIGTERM)
         try:
+            self.wait_drained()
             died = not self.is_running() and self.process.returncode != 0
             code = self.stop()
-        except AssertionError:
-            self.process.kill()
-            self.process.wait()
+        except (AssertionError, subprocess.TimeoutExpired):
+            for process in (*self.before, self.process):
+                process.kill()
+                process.wait()
             judge(self.stderr.read_bytes())
             raise
         judge(self.stderr.read_bytes())
         assert not died, f"died with {code}:\n{self.log()[-3000:]}"
         assert code == 0, f"ended with {code} after SIGTERM:\n{self.log()[-3000:]}"
+
+    # -- upgrades --
+
+    def upgrade(self):
+        """SIGUSR2, and its end; this object stands for the new process then."""
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.send_signal(signal.SIGUSR2)
+        self.follow()
+
+    def follow(self):
+        found = self.wait_log(r"upgrade: process (\d+) has taken over", count=len(self.before) + 1, timeout=60)
+        self.before.append(self.process)
+        self.process = Orphan(int(found[1]))
+        self.pid = self.process.pid
+
+    def wait_drained(self, timeout=30):
+        """All that were upgraded have ended, and well."""
+        for process in self.before:
+            assert process.wait(timeout) == 0, f"the process before ended with {process.returncode}:\n{self.log()[-3000:]}"
 
     # -- logs --
 

@@ -120,14 +120,14 @@ class Nginx(Child):
 
 # ---- Node ----
 
-def node_home():
+def node_home(folder="node"):
     """Where the scripts of node/ lie with their modules: made by `npm ci` once for each state of the lock file."""
-    lock = hashlib.sha256((HERE / "node" / "package-lock.json").read_bytes()).hexdigest()[:16]
+    lock = hashlib.sha256((HERE / folder / "package-lock.json").read_bytes()).hexdigest()[:16]
     home = Path(os.environ.get("HOLDFAST_E2E_CACHE") or Path(tempfile.gettempdir()) / f"holdfast-e2e-node-{os.getuid()}") / lock
     if not (home / "node_modules").is_dir():
         draft = Path(tempfile.mkdtemp(prefix="holdfast-e2e-node-"))
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / "node" / name, draft)
+            shutil.copy(HERE / folder / name, draft)
         done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=draft, timeout=300,
                               capture_output=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, "npm ci: " + done.stderr.decode()[-2000:]
