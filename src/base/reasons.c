@@ -89,6 +89,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_TOKEN_BAD] = { "token_bad", "auth.jwt", "the token is not good here", 401, 1008 },
 	[REASON_TOKEN_EXPIRED] = { "token_expired", "auth.jwt", "the token has run out", 401, 4401 },
 	[REASON_TOKEN_CLAIMS] = { "token_claims", "auth.jwt.claims", "the token does not allow this", 403, 1008 },
+	[REASON_TOKEN_REVOKED] = { "token_revoked", "auth.jwt", "the token has been revoked", 401, 1008 },
 	[REASON_LISTENER_CONNECTIONS] = { "listener_connections", "limits.max_connections",
 					  "the listener has too many connections", 503, 1013 },
 	[REASON_PER_IP_CONNECTIONS] = { "per_ip_connections", "limits.per_ip.connections",

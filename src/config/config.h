@@ -327,7 +327,9 @@ struct jwt_config {
 	char **audience;
 	size_t audience_count;
 	uint64_t leeway_ms;
+	char *revoked_file;
 	enum jwt_on_expiry on_expiry;
+	uint64_t expiry_grace_ms;
 	struct jwt_claim *claims;
 	size_t claims_count;
 	struct string_pair *forward; /* header name -> claim */

@@ -33,9 +33,11 @@ static struct snapshot *snapshot_of(struct control *c, struct config *config, st
 	const struct snapshot_sources sources = { .clusters = c->clusters,
 						  .tickets = c->tickets,
 						  .limits = c->limits,
+						  .revocations = c->revocations,
 						  .own_tls_listener = c->options->own_tls_listener,
 						  .own_tls = c->options->own_tls };
 
+	files_want(&c->files, config);
 	discovery_prepare(c->clusters, config);
 	return snapshot_new(config, &sources, errors);
 }
@@ -50,6 +52,11 @@ struct snapshot *control_load(struct control *c, struct config_errors *errors)
 	s = snapshot_of(c, config, errors);
 	config_unref(config);
 	return s;
+}
+
+struct snapshot *control_again(struct control *c, struct config_errors *errors)
+{
+	return snapshot_of(c, c->snapshot->config, errors);
 }
 
 static bool add_failure(struct config_errors *errors, const char *what, int err)
@@ -69,7 +76,8 @@ static bool load_first(struct control *c, struct config_errors *errors)
 	c->tickets = tls_tickets_new((uint32_t)c->start.rotate_s);
 	c->start.table_entries = config->limits.table_entries;
 	c->limits = limit_table_new(c->start.table_entries);
-	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL)
+	c->revocations = revocations_new();
+	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL && c->revocations != NULL)
 		c->snapshot = snapshot_of(c, config, errors);
 	else
 		add_failure(errors, "the configuration", ENOMEM);
@@ -89,6 +97,8 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	reload_init(&c->reload);
 	admin_init(&c->admin, c);
 	notify_init(&c->notify);
+	watcher_init(&c->watcher);
+	files_init(&c->files, c);
 	c->began_wall_ns = clock_wall_ns();
 }
 
@@ -220,6 +230,7 @@ static int start_work(struct control *c)
 	int err;
 
 	signals_listen(&c->signals);
+	watcher_start(&c->watcher, &c->ring);
 	admin_commit(&c->admin, true);
 	admin_start(&c->admin);
 	notify_start(&c->notify, &c->ring);
@@ -271,14 +282,17 @@ void control_done(struct control *c)
 	monitor_done(&c->monitor); /* it writes to the workers' mail */
 	crew_done(&c->crew);
 	discovery_stop(&c->discovery);
+	files_stop(&c->files);
 	if (c->has_ring)
 		ring_done(&c->ring);
 	discovery_done(&c->discovery);
+	watcher_done(&c->watcher);
 	signals_done(&c->signals);
 	snapshot_unref(c->snapshot);
 	clusters_free(c->clusters);
 	tls_tickets_free(c->tickets);
 	limit_table_free(c->limits);
+	revocations_free(c->revocations);
 	places_done(&c->places);
 	process_pid_remove(c->start.pid_file);
 	free(c->start.user);

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/reasons.h"
+#include "guard/revocations.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct connection_info {
 	uint64_t bytes_in, bytes_out; /* from and to the client */
 	uint64_t messages_in, messages_out;
 	uint32_t queued_client, queued_backend; /* bytes that wait to leave */
+	struct token_names token;		/* that it was let in by; zeroes: none */
 };
 
 /* How somebody wants it ended. */

@@ -7,6 +7,7 @@
 #include "proxy/error_page.h"
 #include "proxy/forward.h"
 #include "proxy/listener.h"
+#include "proxy/live_token.h"
 #include "proxy/route.h"
 #include "proxy/request_key.h"
 #include "proxy/template.h"
@@ -64,6 +65,7 @@ void exchange_free(struct exchange *x)
 		w->ring.guest_gone(&w->ring, x->guest);
 	access_free(x->log);
 	free(x->edit_values);
+	free(x->token);
 	free(x->endpoint);
 	view_unref(x->view);
 	slab_free(&w->exchange_slab, x);
@@ -387,7 +389,9 @@ static bool token_passes(struct exchange *x, struct request *r, const struct jwt
 		why = jwt_check(rules, text, len, clock_wall_ns() / 1000000000, token);
 	if (why == REASON_NONE) {
 		r->token = token;
-		if (edits_prepare(x, r))
+		if (x->is_upgrade)
+			x->token = live_token_new(token);
+		if (edits_prepare(x, r) && (!x->is_upgrade || x->token != NULL))
 			return true;
 		exchange_refuse(x, REASON_NO_MEMORY);
 		return false;

@@ -67,6 +67,7 @@ struct exchange {
 	struct access_entry *log;
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
 	struct limit_key message_key; /* of a WebSocket; when has_message_key */
+	struct live_token *token; /* of an upgrade: whoever carries the connection takes it; NULL: none */
 	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */

@@ -353,6 +353,8 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	if (x->guest != 0 && stream_set_guest(parts.client, x->guest))
 		x->guest = 0;
 	parts.log = x->log;
+	parts.token = x->token;
+	x->token = NULL;
 	parts.began_ns = x->began_ns;
 	parts.message_key = x->has_message_key ? &x->message_key : NULL;
 	x->log = NULL;

@@ -224,7 +224,7 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_sourc
 	} else {
 		make_listeners(s, sources, errors);
 		make_cluster_contexts(s, errors);
-		s->guard = guard_new(config, sources->limits, errors);
+		s->guard = guard_new(config, sources->limits, sources->revocations, errors);
 		if (errors->errors_count == errors_before && !make_views(s, sources->clusters))
 			add_no_memory(errors, config);
 	}

@@ -87,6 +87,14 @@ static const struct route_config *route_again(const struct config *c, const stru
 	return l != NULL ? config_find_route(l, r->route->name) : NULL;
 }
 
+/* Files may say of its token what they did not before. */
+static void token_heed(struct ws_relay *r)
+{
+	if (r->token != NULL && r->why == REASON_NONE &&
+	    live_token_is_revoked(r->token, live_token_rules(r->view, r->listener->config->name, r->route)))
+		close_plan(r, REASON_TOKEN_REVOKED, ring_of(r)->now_ms);
+}
+
 static void relay_rebind(struct ws_relay *r, struct view *old)
 {
 	struct view *now = r->worker->view;
@@ -106,6 +114,7 @@ static void relay_rebind(struct ws_relay *r, struct view *old)
 	heartbeat_rebind(r);
 	rates_rebind(r);
 	slow_rebind(r);
+	token_heed(r);
 	if (r->why == REASON_NONE)
 		relay_timer_set(r);
 }
@@ -126,6 +135,8 @@ static void describe(const void *object, struct connection_info *out)
 	out->bytes_out = backend->bytes;
 	out->messages_in = client->messages;
 	out->messages_out = backend->messages;
+	if (r->token != NULL)
+		out->token = r->token->names;
 	out->queued_client = client->d != NULL ? client->d->queued : 0;
 	out->queued_backend = backend->d != NULL ? backend->d->queued : 0;
 }
@@ -155,6 +166,7 @@ static void parts_drop(const struct ws_relay_parts *p)
 	endpoint_release(p->endpoint);
 	endpoint_unref(p->endpoint);
 	access_free(p->log);
+	free(p->token);
 	connections_remove(&p->worker->open, p->connection);
 	listener_client_gone(p->listener);
 }
@@ -175,6 +187,7 @@ static struct ws_relay *relay_new(const struct ws_relay_parts *p)
 	if (r->holds_view)
 		view_ref(r->view);
 	r->log = p->log;
+	r->token = p->token;
 	r->connection = p->connection;
 	connections_move(&w->open, r->connection, &face, r);
 	r->listener->websockets++;
@@ -216,6 +229,7 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 		leaving_heed(r);
 	if (r->holds_view)
 		relay_rebind(r, r->view);
+	token_heed(r); /* revoked while the handshake was under way */
 	relay_timer_set(r);
 	if (from_backend.len > 0 && !relay_bytes(r, BACKEND, from_backend))
 		return;
