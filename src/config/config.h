@@ -346,6 +346,7 @@ struct forward_auth_config {
 
 struct auth_config {
 	struct jwt_config *jwt;
+	bool refresh;
 	struct forward_auth_config *forward;
 };
 

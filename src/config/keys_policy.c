@@ -24,7 +24,8 @@ static const struct key jwt_keys[] = {
 	LIST(jwt_config, from, struct token_source, type_token_source, .def = "header",
 	     .doc = "Where the token is looked for, in this order: header (Authorization: Bearer), "
 		    "cookie:NAME, query:NAME, "
-		    "subprotocol."),
+		    "subprotocol (an entry of Sec-WebSocket-Protocol that is a token, alone or behind `bearer`: taken "
+		    "out of what the backend is offered)."),
 	READABLE(jwt_config, keys,
 		 .doc = "A JWKS file with the public keys (RSA, EC, Ed25519, Ed448, oct), chosen by kid; read again on "
 			"reload, and when it changes."),
@@ -65,6 +66,10 @@ static const struct key forward_auth_keys[] = {
 
 const struct key auth_keys[] = {
 	OPTIONAL(auth_config, jwt, jwt_config, jwt_keys, .doc = "A JSON Web Token at the handshake."),
+	SWITCH(auth_config, refresh, .def = "true",
+	       .doc = "Whether a new token of the same sub may take the place of a live connection's: "
+		      "POST /.holdfast/auth?connection=ID with the token as at the handshake, the id being what the 101 said in "
+		      "Holdfast-Connection; without ?connection= all live connections of that sub are meant."),
 	OPTIONAL(auth_config, forward, forward_auth_config, forward_auth_keys, .flags = KEY_LATER, .doc = "Ask a service."),
 	{ 0 },
 };

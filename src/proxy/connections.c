@@ -163,12 +163,20 @@ struct connection *connections_find(const struct connections *t, uint32_t place,
 	return c->face != NULL && c->serial == serial ? c : NULL;
 }
 
+bool connections_print_id(const struct connections *t, uint32_t place, char out[CONNECTION_ID_MAX])
+{
+	if (place == CONNECTION_NONE)
+		return false;
+	snprintf(out, CONNECTION_ID_MAX, "%u-%u-%u", t->worker, place, at(t, place)->serial);
+	return true;
+}
+
 void connection_describe(const struct connections *t, uint32_t place, uint64_t now_ms, struct connection_info *out)
 {
 	const struct connection *c = at(t, place);
 
 	memset(out, 0, sizeof(*out));
-	snprintf(out->id, sizeof(out->id), "%u-%u-%u", t->worker, place, c->serial);
+	connections_print_id(t, place, out->id);
 	if (c->family == AF_INET || c->family == AF_INET6)
 		inet_ntop(c->family, c->ip, out->client, sizeof(out->client));
 	else

@@ -320,6 +320,26 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	arm(f, config_of(f)->timeouts.idle_ms);
 }
 
+static void field_add(struct response_head *out, struct http_field *own, const char *name, const char *value)
+{
+	size_t len = strlen(name);
+
+	own[out->own_count++] = (struct http_field){ name, value, (uint32_t)strlen(value), (uint16_t)len,
+						     (uint8_t)http_id_of(name, len) };
+}
+
+/* What a client with a token is told: by which name it can be renewed, and a choice where its offer was the token alone. */
+static void token_fields_add(const struct forward *f, const struct http_head *head, struct response_head *out,
+			     struct http_field *own, char id[CONNECTION_ID_MAX])
+{
+	const struct exchange *x = f->x;
+
+	if (x->token != NULL && x->route->auth.refresh && connections_print_id(&x->worker->open, x->connection, id))
+		field_add(out, own, "holdfast-connection", id);
+	if (x->own_protocol != NULL && !http_head_has(head, HTTP_SEC_WEBSOCKET_PROTOCOL))
+		field_add(out, own, "sec-websocket-protocol", x->own_protocol);
+}
+
 /* 101: both become frames, or the answer is none. */
 static void upgrade(struct forward *f, const struct http_head *head, struct slice rest)
 {
@@ -330,9 +350,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	struct response_head out = response_of(head);
 	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route,
 					.connection = x->connection };
-	char cookie[AFFINITY_COOKIE_MAX];
+	char cookie[AFFINITY_COOKIE_MAX], id[CONNECTION_ID_MAX];
 	struct str text;
-	struct http_field field;
+	struct http_field own[3];
 	struct slice early;
 
 	http_head_init(&sent, w->fields, w->fields_cap);
@@ -343,7 +363,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	}
 	out.is_upgrade = true;
 	str_init(&text, cookie, sizeof(cookie));
-	cookie_add(f, &out, &field, &text);
+	cookie_add(f, &out, own, &text);
+	out.own = own;
+	token_fields_add(f, head, &out, own, id);
 	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
 	outlier_upgraded(f->backend.endpoint);

@@ -5,6 +5,7 @@
 #include "proxy/head_edits.h"
 #include "proxy/route.h"
 #include "proxy/template.h"
+#include "proxy/token.h"
 #include "wire/uri.h"
 #include "wire/ws_handshake.h"
 
@@ -283,19 +284,35 @@ static bool is_allowed(const struct websocket_policy *p, const struct ws_token *
 	return false;
 }
 
-/* The client's offer without the subprotocols that the route does not allow. */
+/* The token that it carries, where the route looks for one there. */
+static bool offer_of(const struct request *r, struct token_offer *out)
+{
+	const struct jwt_config *c = r->route->auth.jwt;
+
+	for (size_t i = 0; c != NULL && i < c->from_count; i++)
+		if (c->from[i].kind == TOKEN_FROM_SUBPROTOCOL)
+			return token_offer_find(r->head, out);
+	return false;
+}
+
+/* The client's offer without the subprotocols that the route does not allow, and without its token. */
 static void subprotocols_write(struct str *out, const struct request *r)
 {
+	const struct websocket_policy *policy = &r->route->websocket;
+	struct token_offer offer = { { NULL, 0 }, { NULL, 0 }, NULL, 0 };
 	const struct http_field *f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, NULL);
 	bool has_one = false;
 
+	offer_of(r, &offer);
 	for (; f != NULL; f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, f + 1)) {
 		const char *list = f->value;
 		size_t len = f->value_len;
 		struct ws_token name;
 
 		while (ws_token_next(&list, &len, &name) > 0) {
-			if (!is_allowed(&r->route->websocket, &name))
+			if (name.at == offer.element.at || name.at == offer.marker.at)
+				continue;
+			if (policy->subprotocols_count > 0 && !is_allowed(policy, &name))
 				continue;
 			if (has_one)
 				PUT(out, ", ");
@@ -307,6 +324,13 @@ static void subprotocols_write(struct str *out, const struct request *r)
 	}
 	if (has_one)
 		PUT(out, "\r\n");
+}
+
+static bool edits_subprotocols(const struct request *r)
+{
+	struct token_offer offer;
+
+	return r->route->websocket.subprotocols_count > 0 || offer_of(r, &offer);
 }
 
 /* Offers in several fields become one list, of what the frame tracker knows (RFC 6455 9.1 allows both). */
@@ -365,7 +389,7 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 		ids |= HTTP_BIT(HTTP_X_REAL_IP);
 	if (is_upgrade)
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_EXTENSIONS);
-	if (is_upgrade && r->route->websocket.subprotocols_count > 0)
+	if (is_upgrade && edits_subprotocols(r))
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_PROTOCOL);
 	if (r->head->version_minor == 0)
 		ids |= HTTP_BIT(HTTP_EXPECT); /* means nothing there (RFC 9110 10.1.1), and would here */
@@ -398,7 +422,7 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	values_write(&s, edits->add, edits->add_count, r);
 	if (is_upgrade) {
 		extensions_write(&s, r);
-		if (r->route->websocket.subprotocols_count > 0)
+		if (edits_subprotocols(r))
 			subprotocols_write(&s, r);
 		PUT(&s, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
 	}

@@ -25,27 +25,33 @@ uint64_t live_token_due_ms(const struct live_token *t, const struct jwt_config *
 	return now_ms + (end_ms > wall_ms ? end_ms - wall_ms : 0);
 }
 
-const struct jwt_rules *live_token_rules(const struct view *v, const char *listener, const struct route_config *route)
+const struct guard_route *live_token_route(const struct view *v, const char *listener, const struct route_config *route)
 {
 	const struct config *c = v->snapshot->config;
 	const struct listener_config *l = config_find_listener(c, listener);
 	const struct guard_request q = { .listener = l != NULL ? (size_t)(l - c->listeners) : 0,
 					 .route = l != NULL ? (size_t)(route - l->routes) : 0 };
 
-	return l != NULL && q.route < l->routes_count ? guard_route_of(v->snapshot->guard, &q)->jwt : NULL;
+	return l != NULL && q.route < l->routes_count ? guard_route_of(v->snapshot->guard, &q) : NULL;
 }
 
-bool live_token_is_revoked(const struct live_token *t, const struct jwt_rules *rules)
+bool live_token_is_revoked(const struct live_token *t, const struct guard_route *route)
 {
-	return t != NULL && rules != NULL && jwt_is_revoked(rules, &t->names, clock_wall_ns() / 1000000000);
+	return t != NULL && route != NULL && route->jwt != NULL &&
+	       jwt_is_revoked(route->jwt, &t->names, clock_wall_ns() / 1000000000);
 }
 
-bool live_token_renew(struct live_token *t, uint64_t until_s, const struct token_names *names)
+bool live_token_renew(struct live_token *t, const struct guard_route *route, const struct token_renewal *n)
 {
-	if (names->at[TOKEN_SUB] == 0 || names->at[TOKEN_SUB] != t->names.at[TOKEN_SUB])
+	if (t == NULL || route == NULL || t->names.at[TOKEN_SUB] == 0 || n->names.at[TOKEN_SUB] != t->names.at[TOKEN_SUB])
 		return false;
-	/* An older one that is still good is no harm, and changes nothing. */
-	if (t->until_s != 0 && (until_s == 0 || until_s > t->until_s))
-		*t = (struct live_token){ until_s, *names };
-	return true;
+	for (unsigned i = 0; i < n->count; i++) {
+		if (n->scopes[i] != route->scope)
+			continue;
+		/* One that ends earlier is no harm, and changes nothing. */
+		if (t->until_s != 0 && (n->until_s[i] == 0 || n->until_s[i] > t->until_s))
+			*t = (struct live_token){ n->until_s[i], n->names };
+		return true;
+	}
+	return false;
 }

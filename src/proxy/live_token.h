@@ -21,13 +21,22 @@ struct live_token *live_token_new(const struct jwt *token);
  * `c` is the route's; NULL: it asks for no token any more. */
 uint64_t live_token_due_ms(const struct live_token *t, const struct jwt_config *c, uint64_t now_ms);
 
-/* The route's rules as they stand in the view; NULL: none. */
-const struct jwt_rules *live_token_rules(const struct view *v, const char *listener, const struct route_config *route);
-/* `t` or `rules` may be NULL: then no. */
-bool live_token_is_revoked(const struct live_token *t, const struct jwt_rules *rules);
+/* What the view says of the route, by the listener's name; NULL: it does not know it. */
+const struct guard_route *live_token_route(const struct view *v, const char *listener, const struct route_config *route);
+/* `t` or `route` may be NULL: then no. */
+bool live_token_is_revoked(const struct live_token *t, const struct guard_route *route);
 
-/* A newer token of the same subject takes its place.  false: it is another's, or neither has a subject by which that could
- * be told. */
-bool live_token_renew(struct live_token *t, uint64_t until_s, const struct token_names *names);
+/* A new token that has been checked: by the rules of these routes it is good, until then. */
+#define RENEWAL_ROUTES_MAX 8u
+struct token_renewal {
+	struct token_names names;
+	uint64_t scopes[RENEWAL_ROUTES_MAX]; /* guard_route.scope */
+	uint64_t until_s[RENEWAL_ROUTES_MAX];
+	unsigned count;
+};
+
+/* It takes the old one's place.  false: it is not good on this route, or another subject's, or neither has a subject by which
+ * that could be told.  `t` and `route` may be NULL. */
+bool live_token_renew(struct live_token *t, const struct guard_route *route, const struct token_renewal *n);
 
 #endif

@@ -44,6 +44,7 @@ struct worker {
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
+	struct list refreshes; /* struct auth_refresh: under way to other workers */
 	struct connections open; /* clients by number */
 	struct pool pool;
 	uint32_t next_source; /* of a cluster's source_addresses: they take turns */

@@ -91,7 +91,7 @@ static const struct route_config *route_again(const struct config *c, const stru
 static void token_heed(struct ws_relay *r)
 {
 	if (r->token != NULL && r->why == REASON_NONE &&
-	    live_token_is_revoked(r->token, live_token_rules(r->view, r->listener->config->name, r->route)))
+	    live_token_is_revoked(r->token, live_token_route(r->view, r->listener->config->name, r->route)))
 		close_plan(r, REASON_TOKEN_REVOKED, ring_of(r)->now_ms);
 }
 
@@ -154,7 +154,18 @@ static bool end_asked(void *object, const struct connection_end *how)
 	return true;
 }
 
-static const struct connection_face face = { "websocket", describe, end_asked };
+static bool renew(void *object, const struct token_renewal *n)
+{
+	struct ws_relay *r = object;
+
+	if (r->why != REASON_NONE || !r->route->auth.refresh ||
+	    !live_token_renew(r->token, live_token_route(r->view, r->listener->config->name, r->route), n))
+		return false;
+	relay_timer_set(r);
+	return true;
+}
+
+static const struct connection_face face = { "websocket", describe, end_asked, renew };
 
 /* ---- start ---- */
 

@@ -6,7 +6,7 @@ import pytest
 
 from kit.admin import Admin
 from kit.backends import echo as echo_reply
-from kit.frames import CLOSE, TEXT, close_body, echo_frames, frame, read_frame, upgrade_request, websocket_play
+from kit.frames import CLOSE, TEXT, close_body, echo_frames, frame, read_frame, upgrade_request, upgrade_response, websocket_play
 from kit.tokens import SECRET, Key, bearer, hs, jwt, key_set
 from kit.wait import wait_until
 
@@ -228,3 +228,164 @@ def test_deny_list_is_read_again_when_it_changes(holdfast, origin, directory):
             return type(e).__name__ in ("Truncated", "ConnectionResetError", "BrokenPipeError")
     wait_until(is_denied, "the address is denied")
     assert hf.request().status == 200
+
+
+# ---- renewed ----
+
+def refresh(hf, token, query="", headers=(), method="POST"):
+    return hf.request(f"/.holdfast/auth{query}", method, [*bearer(token), *headers] if token else headers)
+
+
+def id_of(client):
+    return client.response.get("holdfast-connection")
+
+
+def test_renewed_connection_outlives_its_first_token(holdfast, echo, secret):
+    hf = holdfast(echo, route=jwt(**secret))
+    end = int(time.time()) + 3
+    renewed, left = joined_by(hf, hs(exp=end, jti="1")), joined_by(hf, hs(exp=end, jti="1"))
+    answer = refresh(hf, hs(jti="2"), f"?connection={id_of(renewed)}")
+    assert answer.status == 200 and answer.text == '{"renewed": 1}\n' and answer.get("cache-control") == "no-store"
+    assert closed_with(left)[0] == 4401 and time.time() >= end
+    assert is_alive(renewed)
+
+
+def test_all_connections_of_a_subject_on_every_worker(start, echo, secret):
+    hf, admin = start(echo, route=jwt(**secret), workers=2)
+    end = int(time.time()) + 4
+    ann = [joined_by(hf, hs(sub="ann", exp=end)) for _ in range(12)]
+    bob = joined_by(hf, hs(sub="bob", exp=end))
+    assert len({id_of(c).split("-")[0] for c in ann}) == 2, "both workers have some"
+    assert {c["id"] for c in admin.connections()} >= {id_of(c) for c in ann}
+    assert refresh(hf, hs(sub="ann")).text == f'{{"renewed": {len(ann)}}}\n'
+    assert closed_with(bob)[0] == 4401
+    assert all(is_alive(c) for c in ann)
+
+
+def test_renewed_for_a_while_only(holdfast, echo, secret):
+    hf = holdfast(echo, route=jwt(**secret))
+    end = int(time.time()) + 2
+    client = joined_by(hf, hs(exp=end))
+    assert refresh(hf, hs(exp=end + 2)).status == 200
+    assert refresh(hf, hs(exp=end + 1)).status == 200, "one that ends earlier changes nothing"
+    assert closed_with(client)[0] == 4401
+    assert time.time() >= end + 2
+
+
+def test_a_renewed_token_is_what_is_revoked(start, echo, secret):
+    hf, admin = start(echo, route=jwt(**secret))
+    client = joined_by(hf, hs(jti="old", exp=time.time() + 60))
+    assert refresh(hf, hs(jti="new")).status == 200
+    assert admin.ask("POST", "/revocations", {"jti": "old"}).json == {"closed": 0}
+    assert admin.ask("POST", "/revocations", {"jti": "new"}).json == {"closed": 1}
+    assert closed_with(client)[0] == 1008
+
+
+@pytest.mark.parametrize("token, query, status", [
+    (None, "", 401),
+    ("eve", "", 404),                            # her own: she has no connection
+    ("eve", "?connection={id}", 404),            # another's
+    ("ann", "?connection=0-999-1", 404),
+    ("ann", "?connection={id}9", 404),           # another serial
+    ("ann", "?connection=99-1-1", 400),
+    ("ann", "?connection=x", 400),
+    ("ann", "?connection=0-0-0", 400),
+    ("forged", "?connection={id}", 401),
+    ("expired", "?connection={id}", 401),
+    ("nobody", "?connection={id}", 404),         # no sub
+])
+def test_refreshes_that_renew_nothing(holdfast, echo, secret, token, query, status):
+    hf = holdfast(echo, route=jwt(**secret))
+    end = int(time.time()) + 2
+    client = joined_by(hf, hs(sub="ann", exp=end))
+    tokens = {"eve": hs(sub="eve"), "ann": hs(sub="ann"), "forged": hs(b"x" * 32), "expired": hs(exp=time.time() - 5),
+              "nobody": hs(sub=""), None: None}
+    assert refresh(hf, tokens[token], query.format(id=id_of(client))).status == status
+    assert closed_with(client)[0] == 4401
+    assert time.time() < end + 60
+
+
+def test_refresh_is_a_post_and_can_be_off(holdfast, make_origin, echo, secret):
+    hf = holdfast(echo, route=jwt(**secret))
+    answer = refresh(hf, hs(), method="GET")
+    assert answer.status == 405 and answer.get("allow") == "POST"
+    backend = make_origin(echo_reply)
+    off = holdfast(backend, route={"auth": {"jwt": secret, "refresh": False}})
+    assert refresh(off, hs()).status == 200
+    assert len(backend.requests) == 1, "the path is the backend's then"
+
+
+def test_refresh_from_a_page_of_another_origin(holdfast, echo, secret):
+    hf = holdfast(echo, route={**jwt(**secret), "access": {"origins": ["https://example.com"]}})
+    joined_by(hf, hs(), extra=[("Origin", "https://example.com")])
+    assert refresh(hf, hs(), headers=[("Origin", "https://evil.net")]).status == 401
+    assert refresh(hf, hs(), headers=[("Origin", "https://example.com")]).status == 200
+
+
+def test_refresh_counts_for_the_rate_of_its_address(holdfast, echo, secret):
+    hf = holdfast(echo, route=jwt(**secret), limits={"per_ip": {"request_rate": "1/h", "request_burst": 2}})
+    assert [refresh(hf, hs()).status for _ in range(3)] == [404, 404, 429]
+
+
+# ---- in Sec-WebSocket-Protocol ----
+
+@pytest.fixture
+def picky(make_raw):
+    """A backend that speaks chat.v2 if it is offered, and says what it was offered."""
+    async def play(conn):
+        head = (await conn.read_until(b"\r\n\r\n")).decode()
+        fields = dict(line.lower().split(": ", 1) if "protocol" not in line.lower() else
+                      (line.split(": ", 1)[0].lower(), line.split(": ", 1)[1]) for line in head.split("\r\n")[1:] if line)
+        conn.offered = fields.get("sec-websocket-protocol")
+        key = next(x.split(": ", 1)[1] for x in head.split("\r\n") if x.lower().startswith("sec-websocket-key"))
+        chosen = [("Sec-WebSocket-Protocol", "chat.v2")] if "chat.v2" in (conn.offered or "") else []
+        await conn.send(upgrade_response(key, extra=chosen))
+        await echo_frames(conn)
+    return make_raw(play)
+
+
+@pytest.mark.parametrize("offer, allowed, seen, chosen", [
+    ("{t}", [], None, "{t}"),                          # nothing else was offered: a browser insists on an answer
+    ("chat.v2, {t}", [], "chat.v2", "chat.v2"),
+    ("{t}, chat.v1, chat.v2", [], "chat.v1, chat.v2", "chat.v2"),
+    ("bearer, {t}", [], None, "bearer"),
+    ("chat.v2, Bearer, {t}", [], "chat.v2", "chat.v2"),
+    ("chat.v1, bearer, {t}, chat.v2", ["chat.v2"], "chat.v2", "chat.v2"),
+    ("bearer.{t}, chat.v2", [], "chat.v2", "chat.v2"),
+])
+def test_token_among_the_subprotocols(holdfast, picky, secret, offer, allowed, seen, chosen):
+    hf = holdfast(picky, route={**jwt(**secret, **{"from": ["subprotocol"]}), "websocket": {"subprotocols": allowed}})
+    token = hs()
+    client = hf.connect()
+    client.send(upgrade_request(protocol=offer.format(t=token)))
+    response = client.read_response()
+    assert response.status == 101
+    assert response.get("sec-websocket-protocol") == chosen.format(t=token)
+    assert picky.conns[0].offered == seen
+    assert is_alive(client)
+
+
+def test_token_in_another_field_of_the_offer(holdfast, picky, secret):
+    hf = holdfast(picky, route=jwt(**secret, **{"from": ["subprotocol"]}))
+    client = hf.connect()
+    client.send(upgrade_request(extra=[("Sec-WebSocket-Protocol", "chat.v2"), ("Sec-WebSocket-Protocol", hs())]))
+    assert client.read_response().status == 101
+    assert picky.conns[0].offered == "chat.v2"
+
+
+@pytest.mark.parametrize("offer", ["chat.v2", "a.b.c", "{t}x", "bearer, x", "ey.ey.ey"])
+def test_subprotocols_that_are_no_good_token(holdfast, picky, secret, offer):
+    hf = holdfast(picky, route=jwt(**secret, **{"from": ["subprotocol"]}))
+    client = hf.connect()
+    client.send(upgrade_request(protocol=offer.format(t=hs())))
+    assert client.read_response().status == 401
+    assert not picky.conns
+
+
+def test_subprotocols_are_left_alone_where_no_token_is_looked_for_there(holdfast, picky, secret):
+    hf = holdfast(picky, route=jwt(**secret))
+    token = hs()
+    client = hf.connect()
+    client.send(upgrade_request(protocol=f"chat.v2, {token}", extra=bearer(token)))
+    assert client.read_response().status == 101
+    assert picky.conns[0].offered == f"chat.v2, {token}"
