@@ -81,6 +81,7 @@ static const struct reason_row rows[REASON_COUNT] = {
 	[REASON_WS_SLOW] = { "slow_client", "websocket.slow_timeout", "the client takes its messages too slowly", 0,
 			     1013 },
 	[REASON_MAX_CONNECTIONS] = { "max_connections", "limits.max_connections", "too many connections", 503, 1013 },
+	[REASON_MAX_HANDSHAKES] = { "max_handshakes", "limits.max_handshakes", "too many handshakes are under way", 0, 0 },
 	[REASON_DENIED] = { "denied", "limits.deny", "the address is denied", 403, 1008 },
 	[REASON_ACCESS] = { "access", "access", "the address has no access", 403, 1008 },
 	[REASON_DENY_RULE] = { "deny_rule", "access.deny_if", "the request is denied", 403, 1008 },

@@ -74,6 +74,7 @@ enum reason {
 	REASON_WS_SLOW,	  /* the client takes its messages too slowly */
 	/* limits */
 	REASON_MAX_CONNECTIONS,
+	REASON_MAX_HANDSHAKES,
 	REASON_DENIED,
 	REASON_ACCESS, /* the lists of a listener or a route */
 	REASON_ORIGIN,

@@ -122,6 +122,7 @@ struct per_ip_limits {
 
 struct limits_config {
 	uint32_t max_connections;
+	uint32_t max_handshakes; /* 0: no limit */
 	uint64_t session_memory_bytes;
 	uint32_t table_entries;
 	struct per_ip_limits per_ip;
@@ -144,6 +145,7 @@ struct shutdown_config {
 enum listener_protocol { LISTENER_HTTP, LISTENER_TCP };
 enum proxy_protocol_in { PROXY_PROTOCOL_IN_OFF, PROXY_PROTOCOL_IN_REQUIRE };
 enum tls_min_version { TLS_MIN_1_2 = 2, TLS_MIN_1_3 = 3 };
+enum tls_unknown_sni { TLS_UNKNOWN_DEFAULT, TLS_UNKNOWN_REJECT };
 enum client_auth_mode { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
 
 struct certificate_config {
@@ -154,10 +156,13 @@ struct certificate_config {
 struct client_auth_config {
 	char *ca;
 	enum client_auth_mode mode;
+	struct string_pair *forward; /* header name -> word of tls_peer_words */
+	size_t forward_count;
 };
 
 struct session_tickets_config {
 	uint64_t rotate_ms; /* 0: one key for the life of the process */
+	char *key_file;	    /* NULL: made at random, and rotated */
 };
 
 struct ocsp_stapling_config {
@@ -165,8 +170,10 @@ struct ocsp_stapling_config {
 };
 
 struct listener_tls {
-	struct certificate_config *certificates; /* at least one; the first is the default */
+	struct certificate_config *certificates; /* at least one, or certificate_dir; the first is the default */
 	size_t certificates_count;
+	char *certificate_dir; /* NULL: none; pairs NAME.pem (or .crt) and NAME.key */
+	enum tls_unknown_sni unknown_sni;
 	enum tls_min_version min_version;
 	char *ciphers; /* NULL: the built-in list; also the next two */
 	char *ciphersuites;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "control/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,17 @@ static void want(struct files *f, const char *path)
 	w->is_wanted = true;
 }
 
+/* Whatever changes in it. */
+static void want_directory(struct files *f, const char *path)
+{
+	char all[4096];
+
+	if (path == NULL)
+		return;
+	if (snprintf(all, sizeof(all), "%s/*", path) < (int)sizeof(all))
+		want(f, all);
+}
+
 static void want_tls(struct files *f, const struct listener_tls *t)
 {
 	if (t == NULL)
@@ -61,6 +73,8 @@ static void want_tls(struct files *f, const struct listener_tls *t)
 		want(f, t->certificates[i].cert);
 		want(f, t->certificates[i].key);
 	}
+	want(f, t->session_tickets != NULL ? t->session_tickets->key_file : NULL);
+	want_directory(f, t->certificate_dir);
 	want(f, t->client_auth != NULL ? t->client_auth->ca : NULL);
 	want(f, t->ocsp_stapling != NULL ? t->ocsp_stapling->file : NULL);
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define GATHER_MS 50u
-#define MASK	  (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR)
+#define MASK	  (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR)
 
 static void on_gathered(struct timer *t)
 {
@@ -29,7 +29,12 @@ static bool concerns(const struct watch *watch, const struct inotify_event *e)
 {
 	if ((e->mask & IN_Q_OVERFLOW) != 0)
 		return true;
-	return e->wd == watch->wd && e->len > 0 && (strcmp(e->name, watch->name) == 0 || strcmp(e->name, "..data") == 0);
+	if (e->wd != watch->wd || e->len == 0)
+		return false;
+	if (strcmp(watch->name, "*") == 0)
+		return true;
+	return (e->mask & (IN_DELETE | IN_MOVED_FROM)) == 0 &&
+	       (strcmp(e->name, watch->name) == 0 || strcmp(e->name, "..data") == 0);
 }
 
 static void event_take(struct watcher *w, const struct inotify_event *e)

@@ -1,6 +1,6 @@
 /* Files that are watched by inotify, and what is done when one changes.
  *
- * Watches the directories, since a file that is put in place of another is another one; the name "..data" counts for all
+ * The name "*" stands for everything in a directory, what is taken away too.  Watches the directories, since a file that is put in place of another is another one; the name "..data" counts for all
  * files of its directory (that is how Kubernetes swaps what it mounts).  Changes are gathered for a moment, so that a
  * certificate and its key, written one after the other, are one change.
  * Called by: control/discovery, control/files.  Control's thread and ring. */

@@ -72,6 +72,10 @@ struct tls_info {
 };
 void tls_info(const struct tls *t, struct tls_info *out);
 
+/* What the peer's certificate says: subject, cn, issuer, serial, fingerprint, dns or uri.  The length, or -1: it has shown
+ * none, or it does not say that, or it does not fit.  Whoever puts it into a header checks that it may stand there. */
+long tls_peer_print(const struct tls *t, const char *word, char *out, size_t cap);
+
 /* Why the last call failed, for the log: "certificate verify failed: self-signed certificate".  Always NUL-terminated. */
 void tls_error_text(const struct tls *t, char *out, size_t cap);
 

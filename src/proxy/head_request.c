@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "guard/jwt.h"
+#include "net/stream.h"
 #include "proxy/head_edits.h"
 #include "proxy/route.h"
 #include "proxy/template.h"
@@ -379,6 +380,24 @@ static void claims_write(struct str *out, const struct request *r)
 	}
 }
 
+/* Of the client's certificate, in the same manner. */
+static void peer_write(struct str *out, const struct request *r, const struct client_auth_config *c)
+{
+	char text[CLAIM_TEXT_MAX];
+
+	for (size_t i = 0; i < c->forward_count && r->connection != NULL; i++) {
+		long len = stream_tls_peer(r->connection, c->forward[i].value, text, sizeof(text));
+
+		if (len > 0)
+			head_field_write(out, c->forward[i].name, strlen(c->forward[i].name), text, (size_t)len);
+	}
+}
+
+static const struct client_auth_config *client_auth_of(const struct request *r)
+{
+	return r->listener != NULL && r->listener->tls != NULL ? r->listener->tls->client_auth : NULL;
+}
+
 /* ---- the whole ---- */
 
 static uint64_t left_out(const struct request *r, bool is_upgrade)
@@ -398,6 +417,7 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 
 long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool is_upgrade)
 {
+	const struct client_auth_config *client_auth = client_auth_of(r);
 	const struct header_edits *edits;
 	struct head_edits e;
 	struct from from;
@@ -408,6 +428,8 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	head_edits_init(&e, edits);
 	if (r->route->auth.jwt != NULL)
 		head_edits_drop(&e, r->route->auth.jwt->forward, r->route->auth.jwt->forward_count);
+	if (client_auth != NULL)
+		head_edits_drop(&e, client_auth->forward, client_auth->forward_count);
 	from_init(&from, r);
 	str_init(&s, (char *)out, cap);
 	if (!line_write(&s, r))
@@ -418,6 +440,8 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 		if ((e.ids & HTTP_BIT(own_fields[i].id)) == 0)
 			own_fields[i].write(&s, &from);
 	claims_write(&s, r);
+	if (client_auth != NULL)
+		peer_write(&s, r, client_auth);
 	values_write(&s, edits->set, edits->set_count, r);
 	values_write(&s, edits->add, edits->add_count, r);
 	if (is_upgrade) {

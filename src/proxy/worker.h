@@ -40,6 +40,7 @@ struct worker {
 	struct view *view;	/* of the snapshot in force */
 	struct limit_table *limits; /* the process's */
 	struct list listeners;	/* struct listener */
+	uint32_t arrivals_count;
 	struct list arrivals;	/* clients that have not come past PROXY header and TLS */
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
