@@ -11,6 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Leaks are looked for by a thread that has to look into the process. */
+#ifdef __has_feature
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
+
 #define RING_ENTRIES	 256u
 #define MONITOR_ENTRIES	 256u
 #define ROTATE_DEFAULT_S 43200u /* until a configuration with tickets comes */
@@ -197,7 +206,11 @@ static bool settle(struct control *c, struct config_errors *errors)
 	c->has_log = true;
 	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
 		process_give(config->log.access->path, config->user);
-	return process_become(config->user, errors);
+	if (!process_become(config->user, errors))
+		return false;
+	if (!IS_SANITIZED)
+		process_forbid_dumps();
+	return true;
 }
 
 bool control_init(struct control *c, const struct control_options *options, struct config_errors *errors)
