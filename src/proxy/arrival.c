@@ -130,6 +130,17 @@ static bool hold(struct arrival *a, struct slice in)
 	return true;
 }
 
+/* As if it had been reset when it came: counted, and told of now and then. */
+static void arrival_refuse(struct arrival *a, enum reason why)
+{
+	struct listener *l = a->listener;
+
+	listener_refused(l, &a->peer, why);
+	duplex_close(a->client, why);
+	arrival_free(a);
+	listener_client_gone(l);
+}
+
 /* Now that it is known who comes.  false: it is refused, and all is gone. */
 static bool admitted(struct arrival *a)
 {
@@ -142,10 +153,7 @@ static bool admitted(struct arrival *a)
 			l->worker->ring.guest_gone(&l->worker->ring, guest);
 		return true;
 	}
-	listener_refused(l, &a->peer, why);
-	duplex_close(a->client, why);
-	arrival_free(a);
-	listener_client_gone(l);
+	arrival_refuse(a, why);
 	return false;
 }
 
@@ -226,7 +234,7 @@ static void arrivals_bound(struct worker *w)
 
 	max = max > 0 && max < w->all_count ? 1 : max / w->all_count;
 	while (max > 0 && w->arrivals_count > max)
-		arrival_drop(container_of(w->arrivals.next, struct arrival, link), REASON_MAX_HANDSHAKES);
+		arrival_refuse(container_of(w->arrivals.next, struct arrival, link), REASON_MAX_HANDSHAKES);
 }
 
 void arrival_start(struct listener *l, struct duplex *d, const struct addr *peer)
