@@ -112,8 +112,8 @@ static void check_tls(struct checker *k, const struct listener_tls *tls, struct 
 {
 	if (tls == NULL)
 		return;
-	if (tls->certificates_count == 0 && node_get(n, "certificates") != NULL)
-		load_error(k->load, node_get(n, "certificates"),
+	if (tls->certificates_count == 0 && tls->certificate_dir == NULL)
+		load_error(k->load, check_place(n, "certificates"),
 			   "no certificates: add at least one `{ cert: FILE, key: FILE }`");
 	if (tls->client_auth != NULL && tls->client_auth->mode != CLIENT_AUTH_OFF &&
 	    tls->client_auth->ca == NULL)

@@ -123,6 +123,7 @@ struct per_ip_limits {
 
 struct limits_config {
 	uint32_t max_connections;
+	uint32_t max_handshakes; /* 0: no limit */
 	uint64_t session_memory_bytes;
 	uint32_t table_entries;
 	struct per_ip_limits per_ip;
@@ -157,6 +158,7 @@ struct shutdown_config {
 enum listener_protocol { LISTENER_HTTP, LISTENER_TCP };
 enum proxy_protocol_in { PROXY_PROTOCOL_IN_OFF, PROXY_PROTOCOL_IN_REQUIRE };
 enum tls_min_version { TLS_MIN_1_2 = 2, TLS_MIN_1_3 = 3 };
+enum tls_unknown_sni { TLS_UNKNOWN_DEFAULT, TLS_UNKNOWN_REJECT };
 enum client_auth_mode { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
 
 /* Where something stands in its file, for what is found wrong with it later; 0: it stands in none. */
@@ -173,10 +175,13 @@ struct certificate_config {
 struct client_auth_config {
 	char *ca;
 	enum client_auth_mode mode;
+	struct string_pair *forward; /* header name -> word of tls_peer_words */
+	size_t forward_count;
 };
 
 struct session_tickets_config {
 	uint64_t rotate_ms; /* 0: one key for the life of the process */
+	char *key_file;	    /* NULL: made at random, and rotated */
 };
 
 struct ocsp_stapling_config {
@@ -184,8 +189,10 @@ struct ocsp_stapling_config {
 };
 
 struct listener_tls {
-	struct certificate_config *certificates; /* at least one; the first is the default */
+	struct certificate_config *certificates; /* at least one, or certificate_dir; the first is the default */
 	size_t certificates_count;
+	char *certificate_dir; /* NULL: none; pairs NAME.pem (or .crt) and NAME.key */
+	enum tls_unknown_sni unknown_sni;
 	enum tls_min_version min_version;
 	char *ciphers; /* NULL: the built-in list; also the next two */
 	char *ciphersuites;
@@ -347,7 +354,9 @@ struct jwt_config {
 	char **audience;
 	size_t audience_count;
 	uint64_t leeway_ms;
+	char *revoked_file;
 	enum jwt_on_expiry on_expiry;
+	uint64_t expiry_grace_ms;
 	struct jwt_claim *claims;
 	size_t claims_count;
 	struct string_pair *forward; /* header name -> claim */
@@ -364,6 +373,7 @@ struct forward_auth_config {
 
 struct auth_config {
 	struct jwt_config *jwt;
+	bool refresh;
 	struct forward_auth_config *forward;
 };
 

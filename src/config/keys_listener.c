@@ -34,10 +34,31 @@ static const struct key certificate_keys[] = {
 	{ 0 },
 };
 
+static const struct key_word unknown_sni_words[] = {
+	{ "default", TLS_UNKNOWN_DEFAULT, false },
+	{ "reject", TLS_UNKNOWN_REJECT, false },
+	{ 0 },
+};
+
+static const struct key_word peer_words[] = {
+	{ "subject", 0, false },     { "cn", 0, false },  { "issuer", 0, false }, { "serial", 0, false },
+	{ "fingerprint", 0, false }, { "dns", 0, false }, { "uri", 0, false },	  { 0 },
+};
+
+static const struct key peer_header_keys[] = {
+	KEY_ROW(string_pair, "value", value, char *, type_word, .words = peer_words,
+		.doc = "What of the certificate: subject and issuer (RFC 2253), cn, serial and fingerprint (SHA-256) in hexadecimal, "
+		       "dns or uri (the first of its subjectAltName)."),
+	{ 0 },
+};
+
 static const struct key client_auth_keys[] = {
 	READABLE(client_auth_config, ca, .doc = "PEM: the roots that clients' certificates must lead to."),
 	ENUM(client_auth_config, mode, client_auth_mode, client_auth_modes, .def = "require",
 	     .doc = "Whether a client must show a certificate, or may."),
+	MAP(client_auth_config, forward, string_pair, type_edited_header, peer_header_keys, .item_word = "header",
+	    .doc = "Headers for the backend, filled from the client's certificate; the client's own of that name are "
+		   "removed, also where it shows none."),
 	{ 0 },
 };
 
@@ -46,6 +67,9 @@ static const struct key session_tickets_keys[] = {
 		 .doc = "A new key for tickets this often; old ones are accepted for two more periods. 0: "
 			"one key for the life "
 			"of the process."),
+	READABLE(session_tickets_config, key_file,
+		 .doc = "Keys shared with other proxies, instead of random ones: 80 bytes each (openssl rand 80), as nginx "
+			"has them. The first seals, up to 2 more open; watched, so that whoever writes the file rotates them."),
 	{ 0 },
 };
 
@@ -56,10 +80,15 @@ static const struct key ocsp_stapling_keys[] = {
 };
 
 static const struct key tls_keys[] = {
-	ITEMS(listener_tls, certificates, certificate_config, certificate_keys, .flags = KEY_REQUIRED,
-	      .place_offset = offsetof(struct certificate_config, place), .item_word = "certificate",
+	ITEMS(listener_tls, certificates, certificate_config, certificate_keys, .item_word = "certificate",
+	      .place_offset = offsetof(struct certificate_config, place),
 	      .doc = "Chosen by the name that the client asks for (SNI) from the names inside; the first is "
-		     "the default."),
+		     "the default. RSA and ECDSA for one name serve together. A key that everybody may read is refused."),
+	TEXT(listener_tls, certificate_dir, type_directory,
+	     .doc = "More of them: every NAME.pem or NAME.crt with its NAME.key in this directory, in the order of their names. "
+		    "Watched: what is added, replaced or removed is so without a reload."),
+	ENUM(listener_tls, unknown_sni, tls_unknown_sni, unknown_sni_words, .def = "default",
+	     .doc = "A client that asks for a name that no certificate has, or for none: gets the default, or an alert."),
 	ENUM(listener_tls, min_version, tls_min_version, tls_versions, .def = "1.2",
 	     .doc = "The oldest TLS accepted."),
 	STRING(listener_tls, ciphers,

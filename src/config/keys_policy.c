@@ -24,20 +24,27 @@ static const struct key jwt_keys[] = {
 	LIST(jwt_config, from, struct token_source, type_token_source, .def = "header",
 	     .doc = "Where the token is looked for, in this order: header (Authorization: Bearer), "
 		    "cookie:NAME, query:NAME, "
-		    "subprotocol."),
+		    "subprotocol (an entry of Sec-WebSocket-Protocol that is a token, alone or behind `bearer`: taken "
+		    "out of what the backend is offered)."),
 	READABLE(jwt_config, keys,
 		 .doc = "A JWKS file with the public keys (RSA, EC, Ed25519, Ed448, oct), chosen by kid; read again on "
-			"reload."),
+			"reload, and when it changes."),
 	READABLE(jwt_config, secret_file,
 		 .doc = "A file with the shared secret of HS256 and its like (16 bytes at least), instead of `keys`."),
+	READABLE(jwt_config, revoked_file,
+		 .doc = "A file with the tokens that are good no more, one a line: `jti NAME` or `sub NAME`. Read again "
+			"when it changes: live connections of those tokens are closed with 1008. holdfastctl revoke does "
+			"the same without a file."),
 	LIST(jwt_config, algorithms, char *, type_jwt_algorithm, .def = "RS256, ES256",
 	     .doc = "What may have signed it; never the token's own choice."),
 	STRING(jwt_config, issuer, .doc = "What its iss must be. Absent: not looked at."),
 	LIST(jwt_config, audience, char *, type_string,
 	     .doc = "One of these must be in its aud. Absent: not looked at."),
 	DURATION(jwt_config, leeway, .def = "30s", .max = "1h", .doc = "How far clocks may differ."),
-	ENUM(jwt_config, on_expiry, jwt_on_expiry, on_expiry_words, .def = "close", .flags = KEY_LATER,
+	ENUM(jwt_config, on_expiry, jwt_on_expiry, on_expiry_words, .def = "close",
 	     .doc = "What becomes of a live connection whose token runs out: closed with 4401, or nothing."),
+	DURATION(jwt_config, expiry_grace, .def = "10s", .max = "1d",
+		 .doc = "How long after that (and after the leeway), so that a new token can come in time."),
 	MAP(jwt_config, claims, jwt_claim, type_string, claim_keys, .item_word = "claim",
 	    .doc = "Claims that must be there, and have one of these values."),
 	MAP(jwt_config, forward, string_pair, type_edited_header, claim_header_keys, .item_word = "header",
@@ -59,6 +66,10 @@ static const struct key forward_auth_keys[] = {
 
 const struct key auth_keys[] = {
 	OPTIONAL(auth_config, jwt, jwt_config, jwt_keys, .doc = "A JSON Web Token at the handshake."),
+	SWITCH(auth_config, refresh, .def = "true",
+	       .doc = "Whether a new token of the same sub may take the place of a live connection's: "
+		      "POST /.holdfast/auth?connection=ID with the token as at the handshake, the id being what the 101 said in "
+		      "Holdfast-Connection; without ?connection= all live connections of that sub are meant."),
 	OPTIONAL(auth_config, forward, forward_auth_config, forward_auth_keys, .flags = KEY_LATER, .doc = "Ask a service."),
 	{ 0 },
 };

@@ -88,6 +88,9 @@ static const struct key limits_keys[] = {
 	UINT(limits_config, max_connections, .def = "200000",
 	     .doc = "Connections of the whole process; further ones wait in the kernel's queue. 0 is no "
 		    "limit but that of descriptors: two for each, of those that RLIMIT_NOFILE allows."),
+	UINT(limits_config, max_handshakes, .def = "16384",
+	     .doc = "Clients of the whole process that have not come past the PROXY header and TLS, shared evenly by the "
+		    "workers; one more, and the one that has taken longest is cut off. 0 is no limit."),
 	SIZE(limits_config, session_memory, .def = "256MiB",
 	     .doc = "What all sessions of the fallback together may hold for their clients."),
 	UINT(limits_config, table_entries, .def = "262144", .min = "64", .max = "16777216", .flags = KEY_NOT_ZERO,

@@ -20,6 +20,8 @@ extern const struct value_type type_enum;      /* an enum of four bytes, by key.
 extern const struct value_type type_string; /* anything but nothing */
 extern const struct value_type
 	type_name; /* of a listener, route, cluster: goes into logs, metrics and URLs */
+extern const struct value_type type_directory;	    /* a directory that can be listed now */
+extern const struct value_type type_word;	    /* one of the row's words, kept as text */
 extern const struct value_type type_file;	    /* a file that can be read now */
 extern const struct value_type type_header;	    /* a header name, as written */
 extern const struct value_type type_header_lower;   /* a header name, lower case */

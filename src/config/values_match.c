@@ -301,7 +301,6 @@ static bool parse_token_source(struct value_input *in, void *out)
 			  &s->name))
 		return false;
 	s->kind = (enum token_source_kind)kind;
-	in->is_later = s->kind == TOKEN_FROM_SUBPROTOCOL;
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #include "config/values.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -223,6 +224,36 @@ static bool parse_file(struct value_input *in, void *out)
 }
 
 const struct value_type type_file = TEXT_TYPE("file", parse_file);
+
+static bool parse_directory(struct value_input *in, void *out)
+{
+	DIR *d;
+
+	if (!parse_string(in, out))
+		return false;
+	d = opendir(in->text);
+	if (d == NULL)
+		return value_refuse(in, "cannot list \"%.200s\": %s", in->text, strerror(errno));
+	closedir(d);
+	return true;
+}
+
+const struct value_type type_directory = TEXT_TYPE("directory", parse_directory);
+
+static bool parse_word(struct value_input *in, void *out)
+{
+	char all[256] = "";
+	size_t len = 0;
+
+	for (const struct key_word *w = in->row->words; w->word != NULL; w++) {
+		if (strcmp(w->word, in->text) == 0)
+			return text_keep(in, out);
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len > 0 ? ", " : "", w->word);
+	}
+	return value_refuse(in, "\"%.80s\" is none of %s", in->text, all);
+}
+
+const struct value_type type_word = TEXT_TYPE("word", parse_word);
 
 /* RFC 9110 section 5.6.2 */
 static bool is_token(const char *text)

@@ -37,6 +37,9 @@ void admin_cluster(struct admin_client *c);
 void admin_connections(struct admin_client *c);
 void admin_kill_one(struct admin_client *c);
 void admin_kill_some(struct admin_client *c);
+void admin_revoke(struct admin_client *c);
+void admin_revocations(struct admin_client *c);
+void admin_unrevoke(struct admin_client *c);
 void admin_metrics(struct admin_client *c);
 void admin_help(struct admin_client *c);
 

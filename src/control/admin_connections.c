@@ -41,11 +41,19 @@ static bool text_matches(const char *wanted, const char *text)
 	return wanted[0] == '\0' || (text != NULL && strcmp(wanted, text) == 0);
 }
 
+static bool token_matches(const struct token_names *wanted, const struct token_names *token)
+{
+	for (unsigned i = 0; i < TOKEN_NAMES; i++)
+		if (wanted->at[i] != 0 && wanted->at[i] != token->at[i])
+			return false;
+	return true;
+}
+
 static bool matches(const struct walk_filter *f, const struct connection_info *i)
 {
 	return text_matches(f->cluster, i->cluster) && text_matches(f->endpoint, i->endpoint) &&
 	       text_matches(f->listener, i->listener) && text_matches(f->route, i->route) &&
-	       text_matches(f->ip, i->client) && text_matches(f->kind, i->kind);
+	       text_matches(f->ip, i->client) && text_matches(f->kind, i->kind) && token_matches(&f->token, &i->token);
 }
 
 /* One that memory is out for is left out whole. */

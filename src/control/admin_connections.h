@@ -16,6 +16,7 @@
 struct walk_filter {
 	char cluster[WALK_FILTER_MAX], endpoint[WALK_FILTER_MAX], listener[WALK_FILTER_MAX], route[WALK_FILTER_MAX];
 	char ip[WALK_FILTER_MAX], kind[32];
+	struct token_names token; /* one name of its token; zeroes: any */
 };
 
 struct walk_options {

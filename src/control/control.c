@@ -15,6 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Leaks are looked for by a thread that has to look into the process. */
+#ifdef __has_feature
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
+
 #define RING_ENTRIES	 256u
 #define MONITOR_ENTRIES	 256u
 #define ROTATE_DEFAULT_S 43200u /* until a configuration with tickets comes */
@@ -37,9 +46,11 @@ static struct snapshot *snapshot_of(struct control *c, struct config *config, st
 	const struct snapshot_sources sources = { .clusters = c->clusters,
 						  .tickets = c->tickets,
 						  .limits = c->limits,
+						  .revocations = c->revocations,
 						  .own_tls_listener = c->options->own_tls_listener,
 						  .own_tls = c->options->own_tls };
 
+	files_want(&c->files, config);
 	discovery_prepare(c->clusters, config);
 	return snapshot_new(config, &sources, errors);
 }
@@ -54,6 +65,11 @@ struct snapshot *control_load(struct control *c, struct config_errors *errors)
 	s = snapshot_of(c, config, errors);
 	config_unref(config);
 	return s;
+}
+
+struct snapshot *control_again(struct control *c, struct config_errors *errors)
+{
+	return snapshot_of(c, c->snapshot->config, errors);
 }
 
 static bool add_failure(struct config_errors *errors, const char *what, int err)
@@ -73,7 +89,9 @@ static bool load_first(struct control *c, struct config_errors *errors)
 	c->tickets = tls_tickets_new((uint32_t)c->start.rotate_s);
 	c->start.table_entries = config->limits.table_entries;
 	c->limits = limit_table_new(c->start.table_entries);
-	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL && heritage_give_keys(&c->heritage, c))
+	c->revocations = revocations_new();
+	if (c->clusters != NULL && c->tickets != NULL && c->limits != NULL && c->revocations != NULL &&
+	    heritage_give_keys(&c->heritage, c))
 		c->snapshot = snapshot_of(c, config, errors);
 	else
 		add_failure(errors, "keys and tables", ENOMEM);
@@ -96,6 +114,8 @@ static void start_from_nothing(struct control *c, const struct control_options *
 	reload_init(&c->reload);
 	admin_init(&c->admin, c);
 	notify_init(&c->notify);
+	watcher_init(&c->watcher);
+	files_init(&c->files, c);
 	c->began_wall_ns = clock_wall_ns();
 }
 
@@ -267,7 +287,11 @@ static bool settle(struct control *c, struct config_errors *errors)
 		process_give(config->log.access->path, config->user);
 	c->start.connections_held = process_connections_max();
 	reload_set_globals(c, config);
-	return process_become(config->user, errors);
+	if (!process_become(config->user, errors))
+		return false;
+	if (!IS_SANITIZED)
+		process_forbid_dumps();
+	return true;
 }
 
 static bool init(struct control *c, const struct control_options *options, struct config_errors *errors)
@@ -310,6 +334,7 @@ static int start_work(struct control *c)
 	int err;
 
 	signals_listen(&c->signals);
+	watcher_start(&c->watcher, &c->ring);
 	admin_commit(&c->admin, true);
 	admin_start(&c->admin);
 	notify_start(&c->notify, &c->ring);
@@ -364,16 +389,19 @@ void control_done(struct control *c)
 	monitor_done(&c->monitor); /* it writes to the workers' mail */
 	crew_done(&c->crew);
 	discovery_stop(&c->discovery);
+	files_stop(&c->files);
 	if (c->has_ring)
 		ring_done(&c->ring);
 	upgrade_done(&c->upgrade);
 	heritage_done(&c->heritage);
 	discovery_done(&c->discovery);
+	watcher_done(&c->watcher);
 	signals_done(&c->signals);
 	snapshot_unref(c->snapshot);
 	clusters_free(c->clusters);
 	tls_tickets_free(c->tickets);
 	limit_table_free(c->limits);
+	revocations_free(c->revocations);
 	places_done(&c->places);
 	process_pid_remove(c->start.pid_file);
 	if (c->start.pid_fd >= 0)

@@ -12,6 +12,7 @@
 #include "control/crew.h"
 #include "control/discovery.h"
 #include "control/handover.h"
+#include "control/files.h"
 #include "control/notify.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
@@ -52,13 +53,16 @@ struct control {
 	struct tls_tickets *tickets;
 	struct snapshot *snapshot; /* in force, or the one to begin with */
 	struct limit_table *limits;
+	struct revocations *revocations;
 	struct places places;
 	struct sockets sockets;
 	struct crew crew;
 	struct monitor monitor;
 	struct signals signals;
 	struct reload reload;
+	struct watcher watcher;
 	struct discovery discovery;
+	struct files files;
 	struct shutdown shutdown;
 	struct upgrade upgrade;
 	struct heritage heritage; /* until this process is ready */
@@ -82,6 +86,8 @@ void control_done(struct control *c);
 
 /* For reload: the configuration as it is now, as a snapshot with one reference; NULL: see `errors`. */
 struct snapshot *control_load(struct control *c, struct config_errors *errors);
+/* The configuration in force, made anew from the files that it names. */
+struct snapshot *control_again(struct control *c, struct config_errors *errors);
 /* How often ticket keys change; the first listener with tickets says it. */
 uint64_t control_rotate_s(const struct config *config);
 

@@ -5,12 +5,9 @@
 #include "config/errors.h"
 #include "control/control.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #define JITTER_PERCENT 10u
 #define TTL_MAX_S      86400u
@@ -32,6 +29,7 @@ struct finder {
 	uint16_t port;
 	uint64_t refresh_ms;
 	struct timer timer;
+	struct watch watch; /* of `file` */
 	struct find *finds;
 	size_t finds_count;
 	unsigned asking; /* questions without an answer */
@@ -54,6 +52,7 @@ static void finder_free(struct finder *f)
 static void finder_drop(struct finder *f)
 {
 	list_remove(&f->link);
+	watch_remove(&f->watch);
 	timer_cancel(&f->timer);
 	f->is_dropped = true;
 	if (f->asking == 0)
@@ -320,48 +319,9 @@ void discovery_prepare(struct clusters *clusters, const struct config *config)
 	}
 }
 
-/* The directory: a file that is put in place of another is another one. */
-static void file_watch(struct discovery *d, const char *path)
+static void on_file(struct watch *watch)
 {
-	const char *slash = strrchr(path, '/');
-	char *directory = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-
-	if (d->watch_fd >= 0 && directory != NULL &&
-	    inotify_add_watch(d->watch_fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) < 0)
-		log_warn("%s: cannot be watched: %s: it is looked at from time to time", path, strerror(errno));
-	free(directory);
-}
-
-static void watch_listen(struct discovery *d);
-
-static void on_watch(struct op *op, int res, uint32_t flags)
-{
-	struct discovery *d = container_of(op, struct discovery, watch_op);
-
-	(void)flags;
-	d->is_watching = false;
-	if (res <= 0)
-		return; /* timers go on */
-	list_for_each_safe(node, next, &d->finders) {
-		struct finder *f = container_of(node, struct finder, link);
-
-		if (f->file != NULL)
-			file_look(f);
-	}
-	watch_listen(d);
-}
-
-static void watch_listen(struct discovery *d)
-{
-	struct io_uring_sqe *sqe;
-
-	if (d->is_watching || d->watch_fd < 0)
-		return;
-	sqe = ring_sqe(&d->control->ring);
-	op_init(&d->watch_op, NULL, on_watch);
-	io_uring_prep_read(sqe, d->watch_fd, d->events, sizeof(d->events), 0);
-	ring_sqe_own(sqe, &d->watch_op);
-	d->is_watching = true;
+	file_look(container_of(watch, struct finder, watch));
 }
 
 /* ---- all of them ---- */
@@ -417,10 +377,8 @@ static void finder_begin(struct discovery *d, const struct cluster_config *c)
 	f->refresh_ms = from->refresh_ms;
 	timer_init(&f->timer, on_timer);
 	list_append(&d->finders, &f->link);
-	if (f->file != NULL) {
-		file_watch(d, f->file);
-		watch_listen(d);
-	}
+	if (f->file != NULL && !watch_add(&d->control->watcher, &f->watch, f->file, on_file))
+		log_warn("%s: out of memory: it is looked at from time to time", f->file);
 	ring_timer_arm(&d->control->ring, &f->timer, 0);
 }
 
@@ -462,7 +420,6 @@ void discovery_init(struct discovery *d, struct control *control)
 
 	d->control = control;
 	list_init(&d->finders);
-	d->watch_fd = inotify_init1(IN_CLOEXEC);
 	if (!resolver_init(&d->resolver, &control->ring, config->resolver.servers, config->resolver.servers_count))
 		log_error("the resolver cannot be set up: names of `discover` are not looked up");
 }
@@ -478,7 +435,5 @@ void discovery_stop(struct discovery *d)
 
 void discovery_done(struct discovery *d)
 {
-	if (d->control != NULL && d->watch_fd >= 0)
-		close(d->watch_fd);
 	d->control = NULL;
 }

@@ -8,6 +8,7 @@
 #define CONTROL_DISCOVERY_H
 
 #include "cluster/cluster.h"
+#include "control/watch.h"
 #include "net/resolver.h"
 
 #define DISCOVERY_ENDPOINTS_MAX 4096u /* of one cluster */
@@ -18,10 +19,6 @@ struct discovery {
 	struct control *control;
 	struct list finders;
 	struct resolver resolver;
-	int watch_fd; /* inotify */
-	struct op watch_op;
-	bool is_watching;
-	char events[4096];
 };
 
 /* Files are read before the first views are made, so that nobody finds a cluster empty that is not. */

@@ -52,6 +52,12 @@ void process_no_new_privileges(void)
 		log_warn("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 }
 
+void process_forbid_dumps(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_warn("PR_SET_DUMPABLE: %s", strerror(errno));
+}
+
 unsigned process_cores(void)
 {
 	cpu_set_t set;

@@ -18,6 +18,9 @@ unsigned process_connections_max(void);
 /* No exec gives this process more rights than it has. */
 void process_no_new_privileges(void);
 
+/* Keys stay out of core files, and other processes of the same user cannot read this one's memory (ptrace, /proc/PID/mem). */
+void process_forbid_dumps(void);
+
 /* How many threads this process may run at once. */
 unsigned process_cores(void);
 

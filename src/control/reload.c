@@ -211,10 +211,13 @@ static void spread_over(struct control *c)
 		log_info("reload: the new configuration is in force");
 	c->reload.is_refresh = false;
 	discovery_follow(&c->discovery, c->snapshot->config);
+	files_follow(&c->files, c->snapshot->config);
 	if (c->reload.is_asked) {
-		c->reload.is_asked = c->reload.is_stale = false;
+		c->reload.is_asked = c->reload.is_stale = c->reload.has_new_files = false;
 		list_splice(&c->reload.waiters, &c->reload.later);
 		reload_ask(c);
+	} else if (c->reload.has_new_files) {
+		reload_files(c);
 	} else if (c->reload.is_stale) {
 		reload_refresh(c);
 	}
@@ -369,6 +372,26 @@ void reload_refresh(struct control *c)
 		c->reload.is_refresh = false;
 		log_error("discovery: out of memory, the endpoints stay as they are");
 	}
+}
+
+void reload_files(struct control *c)
+{
+	struct config_errors errors;
+	struct snapshot *s;
+
+	c->reload.has_new_files = c->reload.next != NULL;
+	if (c->shutdown.state != SHUTDOWN_NOT || c->reload.has_new_files)
+		return;
+	config_errors_init(&errors);
+	s = control_again(c, &errors);
+	reload_log_errors(&errors);
+	config_errors_done(&errors);
+	c->reload.is_refresh = true;
+	if (s == NULL)
+		log_error("what was read from the files before stays in force");
+	else if (reload_spread(c, s) == 0)
+		return;
+	c->reload.is_refresh = false;
 }
 
 void reload_done(struct reload *r)

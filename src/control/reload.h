@@ -29,6 +29,7 @@ struct reload {
 	bool is_asked;	       /* again, meanwhile */
 	bool is_refresh;       /* `next` is the configuration in force with other endpoints */
 	bool is_stale;	       /* endpoints have changed, meanwhile */
+	bool has_new_files;    /* files have, meanwhile */
 	struct list waiters;   /* of the one on its way */
 	struct list later;     /* of the one after it */
 	/* for /status and the metrics */
@@ -48,6 +49,9 @@ void reload_give_up(struct control *c);
 
 /* The endpoints of a cluster are others than those that views were made of: the same configuration anew. */
 void reload_refresh(struct control *c);
+
+/* Files that it was read from have changed: the same configuration from them as they are now. */
+void reload_files(struct control *c);
 
 /* Hands a snapshot, whose sockets are open, to every worker; takes the caller's reference.  0, or -ENOMEM: nothing has
  * happened. */

@@ -350,6 +350,32 @@ static int run_reload(struct ctl *c)
 	return status;
 }
 
+/* ---- tokens ---- */
+
+static int run_revoke(struct ctl *c)
+{
+	const char *jti = ctl_option(c, "jti"), *sub = ctl_option(c, "sub"), *seconds = ctl_option(c, "seconds");
+	json_t *body = json_object(), *answer = NULL;
+	char *sent = NULL;
+	int status = CTL_USAGE;
+
+	if (jti != NULL)
+		json_object_set_new(body, "jti", json_string(jti));
+	if (sub != NULL)
+		json_object_set_new(body, "sub", json_string(sub));
+	if (seconds != NULL)
+		json_object_set_new(body, "seconds", json_integer(strtoll(seconds, NULL, 10)));
+	sent = json_dumps(body, 0);
+	if (sent != NULL)
+		status = ask(c, "POST", "/revocations", sent, &answer);
+	if (answer != NULL)
+		printf("%lld closed\n", (long long)json_integer_value(json_object_get(answer, "closed")));
+	json_decref(answer);
+	json_decref(body);
+	free(sent);
+	return status;
+}
+
 /* ---- the process ---- */
 
 static int run_log(struct ctl *c)
@@ -430,6 +456,8 @@ const struct ctl_command ctl_commands[] = {
 	{ "connections", FILTER " [--limit=N]", 0, 0, FILTER_OPTIONS " limit", run_connections, "open connections" },
 	{ "kill", "ID | " FILTER " [--code=N] [--reason=TEXT]", 0, 1, FILTER_OPTIONS " code reason", run_kill,
 	  "closes one, or all that a filter names" },
+	{ "revoke", "--jti=NAME | --sub=NAME [--seconds=N]", 0, 0, "jti sub seconds", run_revoke,
+	  "refuses a token from now on, and closes its live connections" },
 	{ "config check", "", 0, 0, "", run_check, "whether the file is good, without loading it" },
 	{ "config diff", "", 0, 0, "", run_diff, "what a reload would change" },
 	{ "config reload", "", 0, 0, "", run_reload, "the same as `reload`" },

@@ -39,11 +39,11 @@ static bool access_make(struct guard_access *a, struct cidr_list allow, struct c
 	return cidr_set_init(&a->allow, &allow, 1) && cidr_set_init(&a->deny, &deny, 1);
 }
 
-static bool route_make(struct guard_route *r, const struct listener_config *l, const struct route_config *c,
-		       struct config_errors *errors)
+static bool route_make(struct guard_route *r, const struct guard *g, const struct listener_config *l,
+		       const struct route_config *c, struct config_errors *errors)
 {
 	if (c->auth.jwt != NULL)
-		r->jwt = jwt_rules_new(c->auth.jwt, errors);
+		r->jwt = jwt_rules_new(c->auth.jwt, g->revocations, errors);
 	if (c->auth.jwt != NULL && r->jwt == NULL)
 		return false;
 	r->requests = bucket_rate_of(c->limits.request_rate_per_s, c->limits.request_burst);
@@ -54,15 +54,15 @@ static bool route_make(struct guard_route *r, const struct listener_config *l, c
 			   (struct cidr_list){ c->access.deny, c->access.deny_count });
 }
 
-static bool listener_make(struct guard_listener *l, const struct config *config, const struct listener_config *c,
-			  struct config_errors *errors)
+static bool listener_make(struct guard_listener *l, const struct guard *g, const struct config *config,
+			  const struct listener_config *c, struct config_errors *errors)
 {
 	l->routes = calloc(c->routes_count + 1, sizeof(*l->routes));
 	if (l->routes == NULL)
 		return false;
 	l->routes_count = c->routes_count;
 	for (size_t i = 0; i < c->routes_count; i++)
-		if (!route_make(&l->routes[i], c, &c->routes[i], errors))
+		if (!route_make(&l->routes[i], g, c, &c->routes[i], errors))
 			return false;
 	return access_make(&l->access, (struct cidr_list){ c->access.allow, c->access.allow_count },
 			   (struct cidr_list){ c->access.deny, c->access.deny_count }) &&
@@ -76,7 +76,7 @@ static bool listeners_make(struct guard *g, const struct config *config, struct 
 		return false;
 	g->listeners_count = config->listeners_count;
 	for (size_t i = 0; i < config->listeners_count; i++)
-		if (!listener_make(&g->listeners[i], config, &config->listeners[i], errors))
+		if (!listener_make(&g->listeners[i], g, config, &config->listeners[i], errors))
 			return false;
 	return true;
 }
@@ -96,7 +96,8 @@ static bool deny_make(struct guard *g, const struct limits_config *c, struct con
 	return is_good;
 }
 
-struct guard *guard_new(const struct config *config, struct limit_table *table, struct config_errors *errors)
+struct guard *guard_new(const struct config *config, struct limit_table *table, struct revocations *revocations,
+			struct config_errors *errors)
 {
 	struct guard *g = calloc(1, sizeof(*g));
 	const struct cidr_list trusted = { config->trusted_proxies, config->trusted_proxies_count };
@@ -105,6 +106,7 @@ struct guard *guard_new(const struct config *config, struct limit_table *table, 
 	if (g != NULL) {
 		atomic_init(&g->refcount, 1);
 		g->table = table;
+		g->revocations = revocations;
 		if (deny_make(g, &config->limits, errors) && cidr_set_init(&g->trusted, &trusted, 1) &&
 		    per_ip_make(&g->per_ip, &config->limits.per_ip, "", config) && listeners_make(g, config, errors))
 			return g;

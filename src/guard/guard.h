@@ -47,7 +47,8 @@ struct guard_listener {
 };
 
 struct guard {
-	struct limit_table *table; /* kept */
+	struct limit_table *table; /* kept; so are the revocations */
+	struct revocations *revocations;
 	struct cidr_set deny;
 	struct cidr_set trusted; /* proxies: their connections are many clients' */
 	struct guard_per_ip per_ip;
@@ -56,8 +57,9 @@ struct guard {
 	atomic_uint refcount; /* snapshots of one configuration share it */
 };
 
-/* NULL: what is wrong with the files that the configuration names is in `errors`. */
-struct guard *guard_new(const struct config *config, struct limit_table *table, struct config_errors *errors);
+/* NULL: what is wrong with the files that the configuration names is in `errors`.  Keeps table and revocations. */
+struct guard *guard_new(const struct config *config, struct limit_table *table, struct revocations *revocations,
+			struct config_errors *errors);
 struct guard *guard_ref(struct guard *g);
 /* Drops one reference, and with the last one the guard. */
 void guard_free(struct guard *g); /* accepts NULL */

@@ -30,6 +30,8 @@ struct jwt_rules {
 	uint32_t algs;			 /* bits of enum signature_alg */
 	struct jwt_key *keys;
 	size_t keys_count;
+	struct revocations *revocations; /* the process's; NULL: none */
+	struct revoked_file revoked;
 };
 
 /* ---- encoding ---- */
@@ -195,7 +197,7 @@ static bool secret_load(struct jwt_rules *r, const char *path, const char *text,
 	return true;
 }
 
-struct jwt_rules *jwt_rules_new(const struct jwt_config *c, struct config_errors *errors)
+struct jwt_rules *jwt_rules_new(const struct jwt_config *c, struct revocations *revocations, struct config_errors *errors)
 {
 	const char *path = c->keys != NULL ? c->keys : c->secret_file;
 	struct jwt_rules *r = calloc(1, sizeof(*r));
@@ -212,6 +214,10 @@ struct jwt_rules *jwt_rules_new(const struct jwt_config *c, struct config_errors
 	if (text != NULL)
 		explicit_bzero(text, len);
 	free(text);
+	if (r != NULL)
+		r->revocations = revocations;
+	if (is_good && c->revoked_file != NULL)
+		is_good = revoked_file_read(&r->revoked, c->revoked_file, revocations, errors);
 	if (!is_good) {
 		jwt_rules_free(r);
 		return NULL;
@@ -231,6 +237,7 @@ void jwt_rules_free(struct jwt_rules *r)
 		signature_key_free(r->keys[i].key);
 	}
 	free(r->keys);
+	revoked_file_done(&r->revoked);
 	free(r);
 }
 
@@ -350,6 +357,25 @@ static enum reason claims_check(const struct jwt_config *c, const json_t *claims
 	return REASON_NONE;
 }
 
+static void names_take(const struct jwt_rules *r, const json_t *claims, struct token_names *names)
+{
+	static const char *const claim_names[] = { [TOKEN_JTI] = "jti", [TOKEN_SUB] = "sub" };
+
+	for (unsigned i = 0; i < TOKEN_NAMES; i++) {
+		const json_t *value = json_object_get(claims, claim_names[i]);
+
+		names->at[i] = json_string_length(value) == 0 ? 0 :
+								token_name_hash(r->revocations, (enum token_name)i,
+										json_string_value(value),
+										json_string_length(value));
+	}
+}
+
+bool jwt_is_revoked(const struct jwt_rules *r, const struct token_names *names, uint64_t now_s)
+{
+	return revoked_file_has(&r->revoked, names) || revocations_has(r->revocations, names, now_s);
+}
+
 enum reason jwt_check(const struct jwt_rules *r, const char *token, size_t len, uint64_t now_s, struct jwt *out)
 {
 	uint8_t room[JWT_MAX_LEN];
@@ -366,6 +392,11 @@ enum reason jwt_check(const struct jwt_rules *r, const char *token, size_t len, 
 	json_decref(header);
 	if (claims != NULL)
 		why = claims_check(r->config, claims, now_s, &out->until_s);
+	if (why == REASON_NONE) {
+		names_take(r, claims, &out->names);
+		if (jwt_is_revoked(r, &out->names, now_s))
+			why = REASON_TOKEN_REVOKED;
+	}
 	if (why == REASON_NONE)
 		out->claims = claims;
 	else

@@ -56,6 +56,8 @@ bool stream_is_tls(const struct duplex *d);
 bool stream_is_bulk(const struct duplex *d);
 /* See tls_info(); all "" for a plain stream. */
 void stream_tls_info(const struct duplex *d, struct tls_info *out);
+/* tls_peer_print(); -1 without TLS. */
+long stream_tls_peer(const struct duplex *d, const char *word, char *out, size_t cap);
 /* Why it failed, for the log: TLS's words, or errno's; "" when there is nothing to say. */
 void stream_error_text(const struct duplex *d, char *out, size_t cap);
 /* The local address of the socket. */

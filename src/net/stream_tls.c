@@ -107,3 +107,10 @@ bool stream_start_tls(struct duplex *d, struct tls_context *ctx, struct slice fi
 		stream_tls_bytes(s, first);
 	return true;
 }
+
+long stream_tls_peer(const struct duplex *d, const char *word, char *out, size_t cap)
+{
+	const struct stream *s = stream_of(d);
+
+	return s->tls != NULL ? tls_peer_print(s->tls, word, out, cap) : -1;
+}

@@ -307,6 +307,11 @@ bool tls_is_established(const struct tls *t)
 	return t->state == TLS_OPEN || t->state == TLS_PEER_CLOSED;
 }
 
+long tls_peer_print(const struct tls *t, const char *word, char *out, size_t cap)
+{
+	return tls_certificate_print(SSL_get0_peer_certificate(t->ssl), word, out, cap);
+}
+
 void tls_info(const struct tls *t, struct tls_info *out)
 {
 	const char *name = t->name;

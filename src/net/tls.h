@@ -78,6 +78,10 @@ bool tls_has_more(const struct tls *t);
 /* Whether it failed since the client speaks plain HTTP. */
 bool tls_is_plain_http(const struct tls *t);
 
+/* What the peer's certificate says: subject, cn, issuer, serial, fingerprint, dns or uri.  The length, or -1: it has shown
+ * none, or it does not say that, or it does not fit.  Whoever puts it into a header checks that it may stand there. */
+long tls_peer_print(const struct tls *t, const char *word, char *out, size_t cap);
+
 /* Why the last call failed, for the log: "certificate verify failed: self-signed certificate".  Always NUL-terminated. */
 void tls_error_text(const struct tls *t, char *out, size_t cap);
 

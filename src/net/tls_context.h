@@ -29,6 +29,7 @@ struct tls_server_options {
 	const struct tls_certificate_files
 		*certificates; /* the first is the default; others by SNI from their names */
 	size_t certificates_count;
+	bool rejects_unknown;	      /* a name that no certificate has, or none, gets an alert */
 	enum tls_version min_version; /* default 1.2 */
 	const char *ciphers;	      /* 1.2; default: AEAD with forward secrecy only */
 	const char *ciphersuites;     /* 1.3 */

@@ -22,6 +22,7 @@ struct tls_alpn {
 struct tls_context {
 	atomic_uint refs;
 	bool is_server;
+	bool rejects_unknown; /* a server's: names that it has no certificate for */
 	bool is_verifying; /* a client's: the chain, and the name */
 	uint32_t records_per_key;
 
@@ -65,5 +66,8 @@ const char *tls_alpn_name(const struct tls_alpn *a, const uint8_t *name, size_t 
 
 /* The name under which the connection asks for a server's session: net/tls has it. */
 const char *tls_session_name(const struct tls *t);
+
+/* Of an X509 *, which may be NULL: net/tls_peer has it. */
+long tls_certificate_print(void *certificate, const char *word, char *out, size_t cap);
 
 #endif

@@ -16,9 +16,11 @@ static int on_server_name(SSL *ssl, int *alert, void *user)
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 	const struct tls_sni_name *n;
 
-	if (name == NULL)
-		return SSL_TLSEXT_ERR_NOACK;
-	n = tls_sni_find(&c->names, name);
+	n = name != NULL ? tls_sni_find(&c->names, name) : NULL;
+	if (n == NULL && c->rejects_unknown) {
+		*alert = SSL_AD_UNRECOGNIZED_NAME; /* RFC 6066 3 */
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	}
 	if (n == NULL)
 		return SSL_TLSEXT_ERR_NOACK; /* the default serves */
 	if (n->served_by != SSL_get_SSL_CTX(ssl) && SSL_set_SSL_CTX(ssl, n->served_by) == NULL) {
@@ -210,6 +212,7 @@ static bool build(struct builder *b)
 						 .ciphersuites = o->ciphersuites,
 						 .curves = o->curves };
 	c->tickets = tls_tickets_ref(o->tickets);
+	c->rejects_unknown = o->rejects_unknown;
 	if (!tls_alpn_init(&c->alpn, o->alpn, o->alpn_count, b->fault))
 		return false;
 	if (o->client_auth != TLS_CLIENT_AUTH_OFF) {

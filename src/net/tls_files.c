@@ -47,7 +47,7 @@ static bool file_read_all(int fd, struct file *out, size_t size)
 }
 
 /* Not by stdio: it would keep a copy of a key in a buffer that nobody wipes. */
-static bool file_load(const char *path, struct file *out, struct tls_fault *f)
+static bool file_load(const char *path, bool is_secret, struct file *out, struct tls_fault *f)
 {
 	struct stat st;
 	bool ok;
@@ -60,6 +60,11 @@ static bool file_load(const char *path, struct file *out, struct tls_fault *f)
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES) {
 		close(fd);
 		return tls_fault_say(f, path, "not a file of at most %u MiB", FILE_MAX_BYTES >> 20);
+	}
+	if (is_secret && (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+		close(fd);
+		return tls_fault_say(f, path, "everybody may %s this key: chmod o-rwx",
+				     (st.st_mode & S_IROTH) != 0 ? "read" : "write");
 	}
 	out->bytes = calloc(1, (size_t)st.st_size + 1); /* one more: a text ends with NUL */
 	if (out->bytes == NULL || !file_read_all(fd, out, (size_t)st.st_size))
@@ -121,7 +126,7 @@ static bool certificates_load(const char *path, STACK_OF(X509) * *out, struct tl
 	struct file file;
 	bool ok;
 
-	if (!file_load(path, &file, f))
+	if (!file_load(path, false, &file, f))
 		return false;
 	*out = sk_X509_new_null();
 	ok = *out != NULL ? certificates_parse(path, &file, *out, f)
@@ -141,7 +146,7 @@ static EVP_PKEY *key_load(const char *path, struct tls_fault *f)
 	struct file file;
 	BIO *bio;
 
-	if (!file_load(path, &file, f))
+	if (!file_load(path, true, &file, f))
 		return NULL;
 	bio = BIO_new_mem_buf(file.bytes, (int)file.len);
 	if (bio != NULL)
@@ -275,7 +280,7 @@ bool tls_authorities_load(struct tls_authorities *out, const char *path, struct 
 		tls_fault_say(f, path, "out of memory");
 	else /* whoever is in the file is believed, be it an intermediate or the peer's own certificate */
 		X509_STORE_set_flags(a.store, X509_V_FLAG_PARTIAL_CHAIN);
-	ok = ok && certificates_load(path, &certs, f) && file_load(path, &file, f);
+	ok = ok && certificates_load(path, &certs, f) && file_load(path, false, &file, f);
 	if (ok) {
 		digest_sha256(file.bytes, file.len, a.digest);
 		file_done(&file);
@@ -353,7 +358,7 @@ bool tls_staple_load(struct tls_staple *out, const char *path, const struct tls_
 	bool ok = false;
 
 	*out = (struct tls_staple){ 0 };
-	if (!file_load(path, &file, f))
+	if (!file_load(path, false, &file, f))
 		return false;
 	at = file.bytes;
 	response = d2i_OCSP_RESPONSE(NULL, &at, (long)file.len);
@@ -377,5 +382,21 @@ bool tls_staple_load(struct tls_staple *out, const char *path, const struct tls_
 		file_done(&file);
 	}
 	tls_error_clear();
+	return ok;
+}
+
+bool tls_secret_read(const char *path, uint8_t *out, size_t cap, size_t *len, struct tls_fault *f)
+{
+	struct file file;
+	bool ok;
+
+	if (!file_load(path, true, &file, f))
+		return false;
+	ok = file.len <= cap;
+	if (ok)
+		memcpy(out, file.bytes, *len = file.len);
+	else
+		tls_fault_say(f, path, "more than %zu bytes", cap);
+	file_done(&file);
 	return ok;
 }

@@ -26,6 +26,9 @@ bool tls_identity_load(struct tls_identity *out, const char *cert, const char *k
 /* Puts it into its slot of the context, which takes references. */
 bool tls_identity_use(const struct tls_identity *i, SSL_CTX *ctx);
 
+/* A secret's bytes; refused where everybody may read it. */
+bool tls_secret_read(const char *path, uint8_t *out, size_t cap, size_t *len, struct tls_fault *f);
+
 /* When it ends, seconds since the epoch. */
 int64_t tls_identity_expiry(const struct tls_identity *i);
 

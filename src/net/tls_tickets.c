@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "net/tls_files.h"
 
 #include <assert.h>
 #include <openssl/core_names.h>
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_LEN = 16, IV_LEN = 16, KEY_LEN = 32, PERIODS = 3 };
+enum { NAME_LEN = 16, IV_LEN = 16, KEY_LEN = 32, PERIODS = 3, FILE_KEY_LEN = NAME_LEN + 2 * KEY_LEN };
 
 /* AES-256-CBC, then HMAC-SHA-256 over all of it: the form that OpenSSL's callback asks for. */
 struct ticket_key {
@@ -29,6 +30,7 @@ struct tls_tickets {
 	EVP_CIPHER *cipher; /* fetched once */
 
 	pthread_mutex_t lock;		 /* for what follows */
+	bool is_of_file;		 /* the keys: whoever writes it rotates them */
 	uint64_t begun_ms;		 /* of the period under way */
 	struct ticket_key keys[PERIODS]; /* by age in periods; [0] seals */
 };
@@ -60,7 +62,7 @@ static void keys_rotate_if_due(struct tls_tickets *t)
 {
 	uint64_t now_ms, periods;
 
-	if (t->period_ms == 0)
+	if (t->period_ms == 0 || t->is_of_file)
 		return;
 	now_ms = clock_now_ms();
 	if (now_ms - t->begun_ms < t->period_ms)
@@ -104,6 +106,47 @@ void tls_tickets_free(struct tls_tickets *t)
 	EVP_CIPHER_free(t->cipher);
 	OPENSSL_cleanse(t->keys, sizeof(t->keys));
 	free(t);
+}
+
+static void keys_set(struct tls_tickets *t, const uint8_t *bytes, size_t count)
+{
+	pthread_mutex_lock(&t->lock);
+	OPENSSL_cleanse(t->keys, sizeof(t->keys));
+	for (size_t i = 0; i < count; i++, bytes += FILE_KEY_LEN) {
+		memcpy(t->keys[i].name, bytes, NAME_LEN);
+		memcpy(t->keys[i].mac, bytes + NAME_LEN, KEY_LEN);
+		memcpy(t->keys[i].cipher, bytes + NAME_LEN + KEY_LEN, KEY_LEN);
+		t->keys[i].is_set = true;
+	}
+	t->is_of_file = true;
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool tls_tickets_load(struct tls_tickets *t, const char *path, char *error, size_t error_len)
+{
+	struct tls_fault fault = { .text = error, .cap = error_len };
+	uint8_t bytes[PERIODS * FILE_KEY_LEN];
+	size_t len = 0;
+	bool ok = tls_secret_read(path, bytes, sizeof(bytes), &len, &fault);
+
+	if (ok && (len == 0 || len % FILE_KEY_LEN != 0))
+		ok = tls_fault_say(&fault, path, "%zu bytes: a key has %d (openssl rand %d)", len, FILE_KEY_LEN, FILE_KEY_LEN);
+	if (ok)
+		keys_set(t, bytes, len / FILE_KEY_LEN);
+	OPENSSL_cleanse(bytes, sizeof(bytes));
+	return ok;
+}
+
+void tls_tickets_unload(struct tls_tickets *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->is_of_file) {
+		OPENSSL_cleanse(t->keys, sizeof(t->keys));
+		key_make(&t->keys[0]);
+		t->begun_ms = clock_now_ms();
+		t->is_of_file = false;
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 void tls_tickets_rotate(struct tls_tickets *t)

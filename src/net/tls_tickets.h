@@ -1,12 +1,15 @@
 /* The keys that session tickets are sealed with (RFC 5077 4, RFC 8446 4.6.1).
  *
- * Made at random and never written to a disk; a process that is upgraded hands them to the next one in memory.  All contexts and all workers share one set, so that a client may come back to
+ * Made at random and never written to a disk (or shared with other proxies by a file); a process that is upgraded hands them
+ * to the next one in memory.  All contexts and all workers share one set, so that a client may come back to
  * any of them, also after a reload.  Each key seals for one period and still opens for two more; then it is wiped.  A
  * ticket that was opened with an old key is answered with a new one.
  * Called by: main makes and frees them, net/tls_context gives them to OpenSSL.  Locks: one, held while a key is copied. */
 #ifndef NET_TLS_TICKETS_H
 #define NET_TLS_TICKETS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tls_tickets;
@@ -16,6 +19,12 @@ struct tls_tickets;
 struct tls_tickets *tls_tickets_new(uint32_t rotate_s);
 void tls_tickets_free(struct tls_tickets *t); /* accepts NULL */
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
+
+/* Takes the keys of a file from now on, and rotates no more; 80 bytes each: name, HMAC key, AES key (nginx's order).  The
+ * first seals, the others (2 at most) open.  false: `error` says why, and nothing has changed. */
+bool tls_tickets_load(struct tls_tickets *t, const char *path, char *error, size_t error_len);
+/* Random keys again, if they came from a file. */
+void tls_tickets_unload(struct tls_tickets *t);
 
 /* Begins a new period at once.  Rotation needs no call: it happens when a ticket is sealed or opened. */
 void tls_tickets_rotate(struct tls_tickets *t);

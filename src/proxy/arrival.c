@@ -27,6 +27,7 @@ const size_t arrival_len = sizeof(struct arrival);
 static void arrival_free(struct arrival *a)
 {
 	list_remove(&a->link);
+	a->listener->worker->arrivals_count--;
 	timer_cancel(&a->timer);
 	buf_unref(a->held);
 	slab_free(&a->listener->worker->arrival_slab, a);
@@ -129,6 +130,17 @@ static bool hold(struct arrival *a, struct slice in)
 	return true;
 }
 
+/* As if it had been reset when it came: counted, and told of now and then. */
+static void arrival_refuse(struct arrival *a, enum reason why)
+{
+	struct listener *l = a->listener;
+
+	listener_refused(l, &a->peer, why);
+	duplex_close(a->client, why);
+	arrival_free(a);
+	listener_client_gone(l);
+}
+
 /* Now that it is known who comes.  false: it is refused, and all is gone. */
 static bool admitted(struct arrival *a)
 {
@@ -141,10 +153,7 @@ static bool admitted(struct arrival *a)
 			l->worker->ring.guest_gone(&l->worker->ring, guest);
 		return true;
 	}
-	listener_refused(l, &a->peer, why);
-	duplex_close(a->client, why);
-	arrival_free(a);
-	listener_client_gone(l);
+	arrival_refuse(a, why);
 	return false;
 }
 
@@ -218,6 +227,16 @@ static void on_timer(struct timer *t)
 	arrival_drop(container_of(t, struct arrival, timer), REASON_TIMEOUT_HANDSHAKE);
 }
 
+/* Who has taken longest is least likely to be honest: a handshake takes some milliseconds. */
+static void arrivals_bound(struct worker *w)
+{
+	uint32_t max = w->view->snapshot->config->limits.max_handshakes;
+
+	max = max > 0 && max < w->all_count ? 1 : max / w->all_count;
+	while (max > 0 && w->arrivals_count > max)
+		arrival_refuse(container_of(w->arrivals.next, struct arrival, link), REASON_MAX_HANDSHAKES);
+}
+
 void arrival_start(struct listener *l, struct duplex *d, const struct addr *peer)
 {
 	const struct listener_config *c = l->config;
@@ -238,6 +257,8 @@ void arrival_start(struct listener *l, struct duplex *d, const struct addr *peer
 	a->client = d;
 	a->peer = *peer;
 	list_append(&l->worker->arrivals, &a->link);
+	l->worker->arrivals_count++;
+	arrivals_bound(l->worker);
 	timer_init(&a->timer, on_timer);
 	duplex_use(d, &events, a);
 	if (!wants_header) {

@@ -163,6 +163,14 @@ struct connection *connections_find(const struct connections *t, uint32_t place,
 	return c->face != NULL && c->serial == serial ? c : NULL;
 }
 
+bool connections_print_id(const struct connections *t, uint32_t place, char out[CONNECTION_ID_MAX])
+{
+	if (place == CONNECTION_NONE)
+		return false;
+	snprintf(out, CONNECTION_ID_MAX, "%u-%u-%u", t->worker, place, at(t, place)->serial);
+	return true;
+}
+
 void connection_describe(const struct connections *t, uint32_t place, uint64_t now_ms, struct connection_info *out)
 {
 	const struct connection *c;
@@ -170,10 +178,9 @@ void connection_describe(const struct connections *t, uint32_t place, uint64_t n
 	memset(out, 0, sizeof(*out));
 	snprintf(out->id, sizeof(out->id), "-");
 	snprintf(out->client, sizeof(out->client), "-");
-	if (place == CONNECTION_NONE)
+	if (!connections_print_id(t, place, out->id))
 		return;
 	c = at(t, place);
-	snprintf(out->id, sizeof(out->id), "%u-%u-%u", t->worker, place, c->serial);
 	if (c->family == AF_INET || c->family == AF_INET6)
 		inet_ntop(c->family, c->ip, out->client, sizeof(out->client));
 	else

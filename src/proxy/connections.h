@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/reasons.h"
+#include "guard/revocations.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,7 @@ struct connection_info {
 	uint64_t dropped_in, dropped_out; /* messages that were not passed on */
 	uint32_t rtt_us;		  /* of the last ping to the client; 0: none was answered */
 	uint32_t queued_client, queued_backend; /* bytes that wait to leave */
+	struct token_names token;		/* that it was let in by; zeroes: none */
 };
 
 /* How somebody wants it ended. */
@@ -43,6 +45,8 @@ struct connection_end {
 	char words[CONNECTION_WORDS_MAX]; /* in its Close frame; "": the reason's */
 };
 
+struct token_renewal;
+
 /* Who carries it. */
 struct connection_face {
 	const char *kind;
@@ -50,6 +54,8 @@ struct connection_face {
 	void (*describe)(const void *object, struct connection_info *out);
 	/* Ends it; it may be gone when this returns.  false: it is ending already, and has said why. */
 	bool (*end)(void *object, const struct connection_end *how);
+	/* A new token has come for it; false: it is not meant.  NULL: its kind has none. */
+	bool (*renew)(void *object, const struct token_renewal *n);
 };
 
 struct connection {
@@ -93,6 +99,8 @@ void connections_set_client(struct connections *t, uint32_t place, const char *t
 struct connection *connections_next(const struct connections *t, uint32_t *cursor);
 /* By place and serial; NULL: there is none. */
 struct connection *connections_find(const struct connections *t, uint32_t place, uint32_t serial);
+/* "WORKER-PLACE-SERIAL"; false for CONNECTION_NONE. */
+bool connections_print_id(const struct connections *t, uint32_t place, char out[CONNECTION_ID_MAX]);
 /* Of one found so; `place` is its own.  Of CONNECTION_NONE: nothing but "-". */
 void connection_describe(const struct connections *t, uint32_t place, uint64_t now_ms, struct connection_info *out);
 

@@ -5,11 +5,13 @@
 #include "guard/origin.h"
 #include "proxy/client_script.h"
 #include "proxy/counters.h"
+#include "proxy/auth_refresh.h"
 #include "proxy/deny_rules.h"
 #include "proxy/error_page.h"
 #include "proxy/fallback.h"
 #include "proxy/forward.h"
 #include "proxy/listener.h"
+#include "proxy/live_token.h"
 #include "proxy/route.h"
 #include "proxy/request_key.h"
 #include "proxy/template.h"
@@ -69,6 +71,8 @@ void exchange_free(struct exchange *x)
 	access_free(x->log);
 	free(x->cors);
 	free(x->edit_values);
+	free(x->token);
+	free(x->own_protocol);
 	free(x->endpoint);
 	view_unref(x->view);
 	slab_free(&w->exchange_slab, x);
@@ -341,7 +345,7 @@ static uint32_t seconds_of(uint64_t ns)
 }
 
 /* 429 with Retry-After and the fields of draft-ietf-httpapi-ratelimit-headers-10: the policy is named by its key. */
-static void refuse_rate(struct exchange *x, enum reason why, const struct guard_rate *told)
+void exchange_refuse_rate(struct exchange *x, enum reason why, const struct guard_rate *told)
 {
 	const char *word = reason_of(why)->word;
 	char retry[16], policy[96], limit[96];
@@ -401,7 +405,7 @@ static enum reason forwarded_admit(struct exchange *x, const struct request *r, 
 }
 
 /* A client without an Origin is no page of a browser. */
-static bool origin_passes(const struct route_config *route, const struct http_head *head)
+bool exchange_origin_passes(const struct route_config *route, const struct http_head *head)
 {
 	const struct access_config *a = &route->access;
 	const struct http_field *f = http_head_find(head, HTTP_ORIGIN, NULL);
@@ -422,7 +426,7 @@ static void cors_allow(struct exchange *x, const struct http_head *head)
 }
 
 /* RFC 6750 3: what is wanted, and what was wrong with what came. */
-static void refuse_token(struct exchange *x, enum reason why)
+void exchange_refuse_token(struct exchange *x, enum reason why)
 {
 	static const char wanted[] = "Bearer", bad[] = "Bearer error=\"invalid_token\"",
 			  scope[] = "Bearer error=\"insufficient_scope\"";
@@ -430,6 +434,31 @@ static void refuse_token(struct exchange *x, enum reason why)
 	const struct http_field field = { "www-authenticate", text, (uint32_t)strlen(text), 16, HTTP_OTHER };
 
 	exchange_refuse_with(x, why, 0, &field, 1);
+}
+
+/* A client whose offer carried its token fails unless something of it is chosen (WHATWG: what it offered it insists on). */
+static bool protocol_note(struct exchange *x, const struct http_head *head)
+{
+	struct token_offer offer;
+	const struct ws_token *chosen;
+
+	for (size_t i = 0; i < x->route->auth.jwt->from_count; i++) {
+		if (x->route->auth.jwt->from[i].kind != TOKEN_FROM_SUBPROTOCOL || !token_offer_find(head, &offer))
+			continue;
+		chosen = offer.marker.len > 0 ? &offer.marker : &offer.element;
+		x->own_protocol = strndup(chosen->at, chosen->len);
+		return x->own_protocol != NULL;
+	}
+	return true;
+}
+
+/* What the connection will keep of its token; false: memory is out. */
+static bool token_note(struct exchange *x, const struct request *r, const struct jwt *token)
+{
+	if (!x->is_upgrade)
+		return true;
+	x->token = live_token_new(token);
+	return x->token != NULL && protocol_note(x, r->head);
 }
 
 /* false: it was refused. */
@@ -446,12 +475,12 @@ static bool token_passes(struct exchange *x, struct request *r, const struct jwt
 		why = jwt_check(rules, text, len, clock_wall_ns() / 1000000000, token);
 	if (why == REASON_NONE) {
 		r->token = token;
-		if (edits_prepare(x, r))
+		if (edits_prepare(x, r) && token_note(x, r, token))
 			return true;
 		exchange_refuse(x, REASON_NO_MEMORY);
 		return false;
 	}
-	refuse_token(x, why);
+	exchange_refuse_token(x, why);
 	return false;
 }
 
@@ -473,14 +502,14 @@ static bool guard_passes(struct exchange *x, struct request *r, struct jwt *toke
 		exchange_refuse(x, why);
 		return false;
 	}
-	if (opens_websocket(x) && !origin_passes(x->route, r->head)) {
+	if (opens_websocket(x) && !exchange_origin_passes(x->route, r->head)) {
 		exchange_refuse(x, REASON_ORIGIN);
 		return false;
 	}
 	cors_allow(x, r->head);
 	why = guard_request_rate(g, &q, now_ns, &told);
 	if (why != REASON_NONE) {
-		refuse_rate(x, why, &told);
+		exchange_refuse_rate(x, why, &told);
 		return false;
 	}
 	if (!token_passes(x, r, guard_route_of(g, &q)->jwt, token))
@@ -491,7 +520,7 @@ static bool guard_passes(struct exchange *x, struct request *r, struct jwt *toke
 		why = forwarded_admit(x, r, now_ns);
 	if (why == REASON_NONE)
 		return true;
-	refuse_rate(x, why, &told);
+	exchange_refuse_rate(x, why, &told);
 	return false;
 }
 
@@ -547,6 +576,8 @@ void exchange_start(struct exchange *x, const struct exchange_from *from, const 
 	why = request_take(x, &r, from, REASON_NONE);
 	if ((why == REASON_NONE || why == REASON_NO_ROUTE) && serves_client_script(x, &r))
 		answer_client_script(x, &r);
+	else if ((why == REASON_NONE || why == REASON_NO_ROUTE) && auth_refresh_is_meant(&r))
+		auth_refresh_start(x, &r);
 	else if (why != REASON_NONE)
 		exchange_refuse(x, why);
 	else if (is_asterisk(&r))

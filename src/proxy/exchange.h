@@ -73,6 +73,8 @@ struct exchange {
 	char **edit_values; /* of the route's response_headers, one heap block; NULL: none */
 	struct ws_deflate deflate; /* what the proxy answers of it; when has_deflate */
 	struct limit_key message_key; /* of a WebSocket; when has_message_key */
+	char *own_protocol; /* to be chosen where the backend chooses none: of an offer that carried a token; NULL: none */
+	struct live_token *token; /* of an upgrade: whoever carries the connection takes it; NULL: none */
 	uint64_t guest; /* of a WebSocket whose client a trusted proxy names; 0: none */
 	uint64_t began_ns;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
@@ -121,6 +123,13 @@ void exchange_refuse(struct exchange *x, enum reason why);
 /* The same with another status or fields of its own. */
 void exchange_refuse_with(struct exchange *x, enum reason why, uint16_t status, const struct http_field *own,
 			  uint32_t own_count);
+
+/* 429, with what the client has to wait for. */
+void exchange_refuse_rate(struct exchange *x, enum reason why, const struct guard_rate *told);
+/* 401 or 403, with WWW-Authenticate. */
+void exchange_refuse_token(struct exchange *x, enum reason why);
+/* May pages of the request's Origin use the route? */
+bool exchange_origin_passes(const struct route_config *route, const struct http_head *head);
 
 /* Writes the line of the access log, once. */
 void exchange_log(struct exchange *x);

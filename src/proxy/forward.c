@@ -320,18 +320,34 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	arm(f, config_of(f)->timeouts.idle_ms);
 }
 
-/* The answer to the client's offer, where the endpoint knows nothing of it.  Behind what stands in `fields`. */
-static void deflate_add(const struct exchange *x, struct response_head *out, struct http_field *fields,
+static void field_add(struct response_head *out, struct http_field *own, const char *name, const char *value)
+{
+	size_t len = strlen(name);
+
+	own[out->own_count++] = (struct http_field){ name, value, (uint32_t)strlen(value), (uint16_t)len,
+						     (uint8_t)http_id_of(name, len) };
+}
+
+/* The answer to the client's offer, where the endpoint knows nothing of it. */
+static void deflate_add(const struct exchange *x, struct response_head *out, struct http_field *own,
 			char answer[WS_DEFLATE_TEXT_MAX])
 {
 	int len = x->has_deflate ? ws_deflate_write(answer, WS_DEFLATE_TEXT_MAX, &x->deflate) : 0;
 
-	if (len <= 0)
-		return;
-	fields[out->own_count] = (struct http_field){ "sec-websocket-extensions", answer, (uint32_t)len, 24,
-						      HTTP_SEC_WEBSOCKET_EXTENSIONS };
-	out->own = fields;
-	out->own_count++;
+	if (len > 0)
+		field_add(out, own, "sec-websocket-extensions", answer);
+}
+
+/* What a client with a token is told: by which name it can be renewed, and a choice where its offer was the token alone. */
+static void token_fields_add(const struct forward *f, const struct http_head *head, struct response_head *out,
+			     struct http_field *own, char id[CONNECTION_ID_MAX])
+{
+	const struct exchange *x = f->x;
+
+	if (x->token != NULL && x->route->auth.refresh && connections_print_id(&x->worker->open, x->connection, id))
+		field_add(out, own, "holdfast-connection", id);
+	if (x->own_protocol != NULL && !http_head_has(head, HTTP_SEC_WEBSOCKET_PROTOCOL))
+		field_add(out, own, "sec-websocket-protocol", x->own_protocol);
 }
 
 /* 101: both become frames, or the answer is none. */
@@ -344,9 +360,9 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	struct response_head out = response_of(head);
 	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route,
 					.connection = x->connection };
-	char cookie[AFFINITY_COOKIE_MAX], answer[WS_DEFLATE_TEXT_MAX];
+	char cookie[AFFINITY_COOKIE_MAX], answer[WS_DEFLATE_TEXT_MAX], id[CONNECTION_ID_MAX];
 	struct str text;
-	struct http_field fields[2];
+	struct http_field own[4];
 	struct slice early;
 
 	http_head_init(&sent, w->fields, w->fields_cap);
@@ -357,8 +373,10 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	}
 	out.is_upgrade = true;
 	str_init(&text, cookie, sizeof(cookie));
-	cookie_add(f, &out, fields, &text);
-	deflate_add(x, &out, fields, answer);
+	cookie_add(f, &out, own, &text);
+	out.own = own;
+	deflate_add(x, &out, own, answer);
+	token_fields_add(f, head, &out, own, id);
 	learn_from_head(f, head);
 	x->client_ops->head(x, &out);
 	outlier_upgraded(f->backend.endpoint);
@@ -368,6 +386,8 @@ static void upgrade(struct forward *f, const struct http_head *head, struct slic
 	if (x->guest != 0 && stream_set_guest(parts.client, x->guest))
 		x->guest = 0;
 	parts.log = x->log;
+	parts.token = x->token;
+	x->token = NULL;
 	parts.began_ns = x->began_ns;
 	parts.deflate = x->has_deflate ? &x->deflate : NULL;
 	parts.message_key = x->has_message_key ? &x->message_key : NULL;

@@ -2,6 +2,8 @@
 
 #include "wire/http1_write.h"
 
+#include <assert.h>
+
 static void name_add(struct head_edits *e, const char *name)
 {
 	enum http_id id = http_id_of(name, strlen(name));
@@ -25,8 +27,9 @@ void head_edits_init(struct head_edits *e, const struct header_edits *of)
 
 void head_edits_drop(struct head_edits *e, const struct string_pair *names, size_t count)
 {
-	e->dropped = names;
-	e->dropped_count = count;
+	assert(e->dropped_count < HEAD_EDITS_DROPS);
+	e->dropped[e->dropped_count].names = names;
+	e->dropped[e->dropped_count++].count = count;
 	for (size_t i = 0; i < count; i++)
 		name_add(e, names[i].name);
 }
@@ -41,8 +44,9 @@ bool head_edits_take(const struct head_edits *e, const struct http_field *f)
 	if (f->id != HTTP_OTHER || !e->has_other)
 		return (HTTP_BIT(f->id) & e->ids) != 0;
 	for (size_t i = 0; i < e->dropped_count; i++)
-		if (name_is(f, e->dropped[i].name))
-			return true;
+		for (size_t j = 0; j < e->dropped[i].count; j++)
+			if (name_is(f, e->dropped[i].names[j].name))
+				return true;
 	if (e->of == NULL)
 		return false;
 	for (size_t i = 0; i < e->of->remove_count; i++)

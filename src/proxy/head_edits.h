@@ -11,10 +11,15 @@
 #include "config/config.h"
 #include "wire/headers.h"
 
+#define HEAD_EDITS_DROPS 3 /* lists of such names */
+
 struct head_edits {
 	const struct header_edits *of; /* NULL: none */
 	uint64_t ids;		       /* HTTP_BIT() of the names in remove and set */
-	const struct string_pair *dropped; /* names of fields that only the proxy may write; NULL: none */
+	struct {
+		const struct string_pair *names; /* of fields that only the proxy may write */
+		size_t count;
+	} dropped[HEAD_EDITS_DROPS];
 	size_t dropped_count;
 	bool has_other;		       /* there are names outside the table among them */
 };

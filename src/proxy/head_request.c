@@ -2,9 +2,11 @@
 
 #include "base/str.h"
 #include "guard/jwt.h"
+#include "net/stream.h"
 #include "proxy/head_edits.h"
 #include "proxy/route.h"
 #include "proxy/template.h"
+#include "proxy/token.h"
 #include "wire/uri.h"
 #include "wire/ws_handshake.h"
 
@@ -297,19 +299,35 @@ static bool is_allowed(const struct websocket_policy *p, const struct ws_token *
 	return false;
 }
 
-/* The client's offer without the subprotocols that the route does not allow. */
+/* The token that it carries, where the route looks for one there. */
+static bool offer_of(const struct request *r, struct token_offer *out)
+{
+	const struct jwt_config *c = r->route->auth.jwt;
+
+	for (size_t i = 0; c != NULL && i < c->from_count; i++)
+		if (c->from[i].kind == TOKEN_FROM_SUBPROTOCOL)
+			return token_offer_find(r->head, out);
+	return false;
+}
+
+/* The client's offer without the subprotocols that the route does not allow, and without its token. */
 static void subprotocols_write(struct str *out, const struct request *r)
 {
+	const struct websocket_policy *policy = &r->route->websocket;
+	struct token_offer offer = { { NULL, 0 }, { NULL, 0 }, NULL, 0 };
 	const struct http_field *f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, NULL);
 	bool has_one = false;
 
+	offer_of(r, &offer);
 	for (; f != NULL; f = http_head_find(r->head, HTTP_SEC_WEBSOCKET_PROTOCOL, f + 1)) {
 		const char *list = f->value;
 		size_t len = f->value_len;
 		struct ws_token name;
 
 		while (ws_token_next(&list, &len, &name) > 0) {
-			if (!is_allowed(&r->route->websocket, &name))
+			if (name.at == offer.element.at || name.at == offer.marker.at)
+				continue;
+			if (policy->subprotocols_count > 0 && !is_allowed(policy, &name))
 				continue;
 			if (has_one)
 				PUT(out, ", ");
@@ -321,6 +339,13 @@ static void subprotocols_write(struct str *out, const struct request *r)
 	}
 	if (has_one)
 		PUT(out, "\r\n");
+}
+
+static bool edits_subprotocols(const struct request *r)
+{
+	struct token_offer offer;
+
+	return r->route->websocket.subprotocols_count > 0 || offer_of(r, &offer);
 }
 
 /* Offers in several fields become one list, of what the frame tracker knows (RFC 6455 9.1 allows both). */
@@ -369,6 +394,24 @@ static void claims_write(struct str *out, const struct request *r)
 	}
 }
 
+/* Of the client's certificate, in the same manner. */
+static void peer_write(struct str *out, const struct request *r, const struct client_auth_config *c)
+{
+	char text[CLAIM_TEXT_MAX];
+
+	for (size_t i = 0; i < c->forward_count && r->connection != NULL; i++) {
+		long len = stream_tls_peer(r->connection, c->forward[i].value, text, sizeof(text));
+
+		if (len > 0)
+			head_field_write(out, c->forward[i].name, strlen(c->forward[i].name), text, (size_t)len);
+	}
+}
+
+static const struct client_auth_config *client_auth_of(const struct request *r)
+{
+	return r->listener != NULL && r->listener->tls != NULL ? r->listener->tls->client_auth : NULL;
+}
+
 /* ---- the whole ---- */
 
 static uint64_t left_out(const struct request *r, bool is_upgrade)
@@ -381,7 +424,7 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 		ids |= HTTP_BIT(HTTP_TRACEPARENT) | HTTP_BIT(HTTP_TRACESTATE);
 	if (is_upgrade)
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_EXTENSIONS);
-	if (is_upgrade && r->route->websocket.subprotocols_count > 0)
+	if (is_upgrade && edits_subprotocols(r))
 		ids |= HTTP_BIT(HTTP_SEC_WEBSOCKET_PROTOCOL);
 	if (r->head->version_minor == 0)
 		ids |= HTTP_BIT(HTTP_EXPECT); /* means nothing there (RFC 9110 10.1.1), and would here */
@@ -390,6 +433,7 @@ static uint64_t left_out(const struct request *r, bool is_upgrade)
 
 long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool is_upgrade)
 {
+	const struct client_auth_config *client_auth = client_auth_of(r);
 	const struct header_edits *edits;
 	struct head_edits e;
 	struct from from;
@@ -400,6 +444,8 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 	head_edits_init(&e, edits);
 	if (r->route->auth.jwt != NULL)
 		head_edits_drop(&e, r->route->auth.jwt->forward, r->route->auth.jwt->forward_count);
+	if (client_auth != NULL)
+		head_edits_drop(&e, client_auth->forward, client_auth->forward_count);
 	from_init(&from, r);
 	str_init(&s, (char *)out, cap);
 	if (!line_write(&s, r))
@@ -410,11 +456,13 @@ long head_request_write(uint8_t *out, size_t cap, const struct request *r, bool 
 		if ((e.ids & HTTP_BIT(own_fields[i].id)) == 0)
 			own_fields[i].write(&s, &from);
 	claims_write(&s, r);
+	if (client_auth != NULL)
+		peer_write(&s, r, client_auth);
 	values_write(&s, edits->set, edits->set_count, r);
 	values_write(&s, edits->add, edits->add_count, r);
 	if (is_upgrade) {
 		extensions_write(&s, r);
-		if (r->route->websocket.subprotocols_count > 0)
+		if (edits_subprotocols(r))
 			subprotocols_write(&s, r);
 		PUT(&s, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
 	}

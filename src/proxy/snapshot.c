@@ -2,6 +2,7 @@
 
 #include "cluster/pool.h"
 #include "config/errors.h"
+#include "net/tls_directory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static void server_options(struct tls_server_options *o, const struct listener_t
 		[CLIENT_AUTH_REQUIRE] = TLS_CLIENT_AUTH_REQUIRE,
 	};
 
+	o->rejects_unknown = t->unknown_sni == TLS_UNKNOWN_REJECT;
 	o->min_version = t->min_version == TLS_MIN_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
 	o->ciphers = t->ciphers;
 	o->ciphersuites = t->ciphersuites;
@@ -60,17 +62,18 @@ static void server_options(struct tls_server_options *o, const struct listener_t
 /* A context tells its first fault only: each pair is tried by itself, so that one run finds all.  What is told twice is
  * there once after config_errors_sort(). */
 static void add_certificate_errors(const struct config *config, const struct listener_config *l,
-				   const struct tls_certificate_files *files, struct config_errors *errors)
+				   const struct tls_server_options *of, struct config_errors *errors)
 {
 	char fault[FAULT_MAX];
 
-	for (size_t i = 0; i < l->tls->certificates_count; i++) {
-		const struct tls_server_options alone = { .certificates = &files[i],
+	for (size_t i = 0; i < of->certificates_count; i++) {
+		const struct tls_server_options alone = { .certificates = &of->certificates[i],
 							  .certificates_count = 1 };
 		struct tls_context *c = tls_context_new_server(&alone, fault, sizeof(fault), NULL);
 
 		if (c == NULL)
-			add_error(errors, config, l->tls->certificates[i].place, "listener", l->name, fault);
+			add_error(errors, config, i < l->tls->certificates_count ? l->tls->certificates[i].place : l->place,
+				  "listener", l->name, fault);
 		tls_context_unref(c);
 	}
 }
@@ -85,39 +88,88 @@ static void warn_of_expiry(const struct config *config, const struct listener_co
 				  "listener \"%s\": a certificate has expired", l->name);
 }
 
+/* Those of the file, then those of the directory; free() the list.  NULL: errors were added. */
+static struct tls_certificate_files *certificates_of(const struct config *config, const struct listener_config *l,
+						     const struct tls_directory *d, size_t *count,
+						     struct config_errors *errors)
+{
+	const struct listener_tls *t = l->tls;
+	struct tls_certificate_files *files = calloc(t->certificates_count + d->count + 1, sizeof(*files));
+
+	if (files == NULL) {
+		add_no_memory(errors, config);
+		return NULL;
+	}
+	for (size_t i = 0; i < t->certificates_count; i++)
+		files[i] = (struct tls_certificate_files){ t->certificates[i].cert, t->certificates[i].key };
+	for (size_t i = 0; i < d->count; i++)
+		files[t->certificates_count + i] = d->files[i];
+	*count = t->certificates_count + d->count;
+	return files;
+}
+
+static struct tls_context *context_make(const struct config *config, const struct listener_config *l,
+					const struct tls_server_options *o, struct config_errors *errors)
+{
+	char fault[FAULT_MAX];
+	struct tls_context *c = tls_context_new_server(o, fault, sizeof(fault), NULL);
+	size_t before;
+
+	if (c != NULL) {
+		warn_of_expiry(config, l, c, errors);
+		return c;
+	}
+	before = errors->errors_count;
+	add_certificate_errors(config, l, o, errors);
+	if (errors->errors_count == before) /* it is none of them */
+		add_error(errors, config, l->place, "listener", l->name, fault);
+	return NULL;
+}
+
 static struct tls_context *server_context(const struct config *config, const struct listener_config *l,
 					  struct tls_tickets *tickets, struct config_errors *errors)
 {
 	const struct listener_tls *t = l->tls;
-	struct tls_certificate_files *files = calloc(t->certificates_count + 1, sizeof(*files));
 	const char **alpn = calloc(t->alpn_count + 1, sizeof(*alpn));
-	struct tls_server_options o = { .certificates = files, .certificates_count = t->certificates_count };
+	struct tls_directory directory = { NULL, 0 };
+	struct tls_certificate_files *files = NULL;
+	struct tls_server_options o = { .alpn = alpn };
 	struct tls_context *c = NULL;
 	char fault[FAULT_MAX];
 
-	if (files == NULL || alpn == NULL) {
+	if (alpn == NULL)
 		add_no_memory(errors, config);
-	} else {
-		for (size_t i = 0; i < t->certificates_count; i++)
-			files[i] = (struct tls_certificate_files){ t->certificates[i].cert,
-								   t->certificates[i].key };
+	else if (t->certificate_dir != NULL && !tls_directory_read(&directory, t->certificate_dir, fault, sizeof(fault)))
+		add_error(errors, config, l->place, "listener", l->name, fault);
+	else
+		files = certificates_of(config, l, &directory, &o.certificates_count, errors);
+	if (files != NULL) {
+		o.certificates = files;
 		o.alpn_count = alpn_of(l, alpn);
-		o.alpn = alpn;
 		server_options(&o, t, tickets);
-		c = tls_context_new_server(&o, fault, sizeof(fault), NULL);
-		if (c == NULL) {
-			size_t before = errors->errors_count;
-
-			add_certificate_errors(config, l, files, errors);
-			if (errors->errors_count == before) /* it is none of them */
-				add_error(errors, config, l->place, "listener", l->name, fault);
-		} else {
-			warn_of_expiry(config, l, c, errors);
-		}
+		c = context_make(config, l, &o, errors);
 	}
 	free(files);
 	free(alpn);
+	tls_directory_done(&directory);
 	return c;
+}
+
+/* The process has one set of ticket keys: the first listener that names a file for them has it. */
+static void load_tickets(const struct config *config, struct tls_tickets *tickets, struct config_errors *errors)
+{
+	char fault[FAULT_MAX];
+
+	for (size_t i = 0; i < config->listeners_count; i++) {
+		const struct listener_config *l = &config->listeners[i];
+
+		if (l->tls == NULL || l->tls->session_tickets == NULL || l->tls->session_tickets->key_file == NULL)
+			continue;
+		if (!tls_tickets_load(tickets, l->tls->session_tickets->key_file, fault, sizeof(fault)))
+			add_error(errors, config, l->place, "listener", l->name, fault);
+		return;
+	}
+	tls_tickets_unload(tickets);
 }
 
 static void make_listeners(struct snapshot *s, const struct snapshot_sources *sources,
@@ -226,8 +278,9 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_sourc
 		add_no_memory(errors, config);
 	} else {
 		make_listeners(s, sources, errors);
+		load_tickets(config, sources->tickets, errors);
 		make_cluster_contexts(s, errors);
-		s->guard = guard_new(config, sources->limits, errors);
+		s->guard = guard_new(config, sources->limits, sources->revocations, errors);
 		if (errors->errors_count == errors_before && !make_views(s, sources->clusters))
 			add_no_memory(errors, config);
 	}

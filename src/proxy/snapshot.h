@@ -32,6 +32,7 @@ struct snapshot {
 struct snapshot_sources {
 	struct clusters *clusters;
 	struct limit_table *limits;
+	struct revocations *revocations;
 	struct tls_tickets *tickets; /* shared by all listeners; made with the first configuration's rotate */
 	/* The demo: a listener of this name gets this context although the file gives it no `tls`; NULL: none. */
 	const char *own_tls_listener;

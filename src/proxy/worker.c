@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "net/stream.h"
 #include "proxy/arrival.h"
+#include "proxy/auth_refresh.h"
 #include "proxy/carrier_websocket.h"
 #include "proxy/exchange.h"
 #include "proxy/ferry.h"
@@ -79,6 +80,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	list_init(&w->h1_servers);
 	list_init(&w->relays);
 	list_init(&w->tcp_relays);
+	list_init(&w->refreshes);
 	slab_init(&w->arrival_slab, arrival_len, 8);
 	slab_init(&w->h1_slab, h1_server_len, 8);
 	slab_init_of(&w->exchange_slab, struct exchange);
@@ -153,6 +155,7 @@ void worker_done(struct worker *w)
 	ferry_mail_drop(w);
 	session_table_done(w);
 	ring_done(&w->ring);
+	auth_refreshes_free(w);
 	slab_done(&w->arrival_slab);
 	slab_done(&w->h1_slab);
 	slab_done(&w->exchange_slab);

@@ -50,10 +50,12 @@ struct worker {
 	struct view *view;	/* of the snapshot in force */
 	struct limit_table *limits; /* the process's */
 	struct list listeners;	/* struct listener */
+	uint32_t arrivals_count;
 	struct list arrivals;	/* clients that have not come past PROXY header and TLS */
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
+	struct list refreshes; /* struct auth_refresh: under way to other workers */
 	struct connections open; /* clients by number */
 	struct session_table *sessions; /* of the fallback */
 	struct pool pool;

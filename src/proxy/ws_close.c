@@ -74,6 +74,7 @@ static void relay_free(struct ws_relay *r)
 	if (r->care != NULL)
 		free(r->care->own_close);
 	free(r->care);
+	free(r->token);
 	endpoint_release(r->endpoint);
 	endpoint_unref(r->endpoint);
 	if (r->holds_view)

@@ -31,6 +31,11 @@ static uint64_t idle_due(const struct ws_relay *r)
 	return timeout > 0 ? r->message_ms + timeout : UINT64_MAX;
 }
 
+static uint64_t token_due(const struct ws_relay *r)
+{
+	return live_token_due_ms(r->token, r->route->auth.jwt, ring_of(r)->now_ms);
+}
+
 static uint64_t lifetime_due(const struct ws_relay *r)
 {
 	uint64_t age, life;
@@ -48,6 +53,7 @@ static const struct {
 	enum reason why;
 } ends[] = {
 	{ close_due, REASON_NONE },
+	{ token_due, REASON_TOKEN_EXPIRED },
 	{ idle_due, REASON_TIMEOUT_WS_IDLE },
 	{ lifetime_due, REASON_WS_LIFETIME },
 	{ slow_due, REASON_WS_SLOW },

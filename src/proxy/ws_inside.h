@@ -16,6 +16,7 @@
 
 #include "net/duplex.h"
 #include "guard/guard.h"
+#include "proxy/live_token.h"
 #include "proxy/ws_queue.h"
 #include "proxy/ws_relay.h"
 #include "wire/ws_sift.h"
@@ -56,6 +57,7 @@ struct ws_relay {
 	const struct route_config *route; /* of `view` */
 	struct view *view;		  /* the one in force, which the worker holds; else a reference of its own */
 	struct access_entry *log;
+	struct live_token *token; /* NULL: it was not asked for one */
 	struct ws_care *care; /* what only some need; NULL: nothing so far */
 	struct timer timer;
 	uint64_t began_ns;
@@ -68,7 +70,7 @@ struct ws_relay {
 	bool holds_view;
 	uint32_t connection; /* its place in worker.open */
 };
-static_assert(sizeof(struct ws_relay) <= 296, "an idle WebSocket owns this and two streams");
+static_assert(sizeof(struct ws_relay) <= 304, "an idle WebSocket owns this and two streams");
 
 /* What a Close says instead of its reason's code and words. */
 struct ws_own_close {

@@ -108,6 +108,14 @@ static const struct route_config *route_again(const struct config *c, const stru
 	return l != NULL ? config_find_route(l, r->route->name) : NULL;
 }
 
+/* Files may say of its token what they did not before. */
+static void token_heed(struct ws_relay *r)
+{
+	if (r->token != NULL && r->why == REASON_NONE &&
+	    live_token_is_revoked(r->token, live_token_route(r->view, r->listener->config->name, r->route)))
+		close_plan(r, REASON_TOKEN_REVOKED, ring_of(r)->now_ms);
+}
+
 static void relay_rebind(struct ws_relay *r, struct view *old)
 {
 	struct view *now = r->worker->view;
@@ -127,6 +135,7 @@ static void relay_rebind(struct ws_relay *r, struct view *old)
 	heartbeat_rebind(r);
 	rates_rebind(r);
 	slow_rebind(r);
+	token_heed(r);
 	if (r->why == REASON_NONE)
 		relay_timer_set(r);
 }
@@ -148,6 +157,8 @@ static void describe(const void *object, struct connection_info *out)
 	out->bytes_out = backend->bytes;
 	out->messages_in = client->messages;
 	out->messages_out = backend->messages;
+	if (r->token != NULL)
+		out->token = r->token->names;
 	out->dropped_in = r->care != NULL ? r->care->dropped[CLIENT] : 0;
 	out->dropped_out = r->care != NULL ? r->care->dropped[BACKEND] : 0;
 	out->rtt_us = client->has_rtt && !client->is_pinged ? client->ping_us : 0;
@@ -168,7 +179,18 @@ static bool end_asked(void *object, const struct connection_end *how)
 	return true;
 }
 
-static const struct connection_face face = { "websocket", describe, end_asked };
+static bool renew(void *object, const struct token_renewal *n)
+{
+	struct ws_relay *r = object;
+
+	if (r->why != REASON_NONE || !r->route->auth.refresh ||
+	    !live_token_renew(r->token, live_token_route(r->view, r->listener->config->name, r->route), n))
+		return false;
+	relay_timer_set(r);
+	return true;
+}
+
+static const struct connection_face face = { "websocket", describe, end_asked, renew };
 
 /* ---- start ---- */
 
@@ -180,6 +202,7 @@ static void parts_drop(const struct ws_relay_parts *p)
 	endpoint_release(p->endpoint);
 	endpoint_unref(p->endpoint);
 	access_free(p->log);
+	free(p->token);
 	connections_remove(&p->worker->open, p->connection);
 	listener_client_gone(p->listener);
 }
@@ -200,6 +223,7 @@ static struct ws_relay *relay_new(const struct ws_relay_parts *p)
 	if (r->holds_view)
 		view_ref(r->view);
 	r->log = p->log;
+	r->token = p->token;
 	r->connection = p->connection;
 	connections_move(&w->open, r->connection, &face, r);
 	r->listener->websockets++;
@@ -246,6 +270,7 @@ void ws_relay_start(const struct ws_relay_parts *parts, struct slice from_client
 		leaving_heed(r);
 	if (r->holds_view)
 		relay_rebind(r, r->view);
+	token_heed(r); /* revoked while the handshake was under way */
 	relay_timer_set(r);
 	if (from_backend.len > 0 && !relay_bytes(r, BACKEND, from_backend))
 		return;

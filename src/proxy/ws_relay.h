@@ -22,6 +22,7 @@ struct ws_relay_parts {
 	struct duplex *client, *backend; /* taken */
 	struct endpoint *endpoint;	 /* taken, with its place */
 	struct access_entry *log;	 /* taken; may be NULL */
+	struct live_token *token;	 /* taken; may be NULL */
 	uint64_t began_ns;
 	uint32_t connection; /* its place in worker.open, taken */
 	unsigned rsv_allowed;

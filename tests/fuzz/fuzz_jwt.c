@@ -23,7 +23,7 @@ static const struct jwt_rules *rules(void)
 	MUST(fd >= 0 && write(fd, "0123456789abcdef", 16) == 16);
 	close(fd);
 	config_errors_init(&errors);
-	made = jwt_rules_new(&c, &errors);
+	made = jwt_rules_new(&c, NULL, &errors);
 	config_errors_done(&errors);
 	unlink(path);
 	MUST(made != NULL);

@@ -67,7 +67,7 @@ static const struct broken cases[] = {
 	{ IN_LISTENER("proxy_protocol_from: [10.0.0.0/8]"),
 	  "t:2:80: warning: proxy_protocol_from has no effect while proxy_protocol is off" },
 	{ IN_LISTENER("tls: {}"),
-	  "t:2:64: tls lacks \"certificates\": it must be given" },
+	  "t:2:64: no certificates: add at least one `{ cert: FILE, key: FILE }`" },
 	{ IN_LISTENER("tls: {certificates: []}"),
 	  "t:2:79: no certificates: add at least one `{ cert: FILE, key: FILE }`" },
 	{ IN_LISTENER("tls: {certificates: [{cert: /dev/null}]}"),

@@ -128,7 +128,7 @@ static char *file_text(const char *name)
 }
 
 /* Switches on what is switched off ("#key:", "#  # text", "#  - item"), and lets every file in it be
- * /dev/null. */
+ * /dev/null, every directory /dev/shm. */
 static char *uncomment(const char *text)
 {
 	char *out = calloc(1, 2 * strlen(text) + 1), *to = out;
@@ -145,8 +145,10 @@ static char *uncomment(const char *text)
 		text += indent + is_off;
 		while (text < end) {
 			if (strncmp(text, "/etc/holdfast/", 14) == 0) {
-				memcpy(to, "/dev/null", 9);
-				to += 9;
+				bool is_directory = strncmp(text, "/etc/holdfast/certs", 19) == 0;
+
+				memcpy(to, is_directory ? "/dev/shm" : "/dev/null", 9);
+				to += is_directory ? 8 : 9;
 				text += strcspn(text, " ,}\n");
 			} else {
 				*to++ = *text++;

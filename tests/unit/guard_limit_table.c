@@ -99,11 +99,11 @@ static void connections_are_counted_and_forgotten(void **state)
 	limit_table_free(t);
 }
 
-/* A million addresses come: the table stays as large as it is, those that are held keep their counts, and those that are
+/* Ten million addresses come: the table stays as large as it is, those that are held keep their counts, and those that are
  * being refused stay refused. */
 static void a_flood_of_addresses_pushes_out_nobody_who_is_held_or_refused(void **state)
 {
-	enum { CAPACITY = 4096, KEPT = 500, FLOOD = 1000000 };
+	enum { CAPACITY = 4096, KEPT = 500, FLOOD = 10000000 };
 	struct limit_table *t = limit_table_new(CAPACITY);
 	const struct limit_rules rules = { .connections = 1 };
 	struct bucket_rate slow = bucket_rate_of(1.0 / 3600, 1), quick = bucket_rate_of(10, 10);

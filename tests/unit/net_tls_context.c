@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -483,6 +484,9 @@ static void faults_are_named(void **state)
 	PEM_write_PKCS8PrivateKey(out, chat.key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
 	fclose(out);
 	f.key = encrypted;
+	chmod(encrypted, 0644);
+	refused(&o, encrypted, "everybody may read this key: chmod o-rwx");
+	chmod(encrypted, 0600);
 	refused(&o, encrypted, "the key is encrypted: store it without a passphrase, readable by root only");
 	f.key = chat.key_path;
 

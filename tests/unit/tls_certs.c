@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,20 +96,28 @@ void test_directory_remove(void)
 	rmdir(directory);
 }
 
+/* Nobody else may read it: a key would be refused. */
+static FILE *file_open(const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fchmod(fileno(f), 0600), 0);
+	return f;
+}
+
 void test_cert_write(struct test_cert *c, const char *name, const struct test_cert *chain)
 {
 	FILE *f;
 
 	snprintf(c->cert_path, sizeof(c->cert_path), "%s/%s.pem", directory, name);
 	snprintf(c->key_path, sizeof(c->key_path), "%s/%s.key", directory, name);
-	f = fopen(c->cert_path, "w");
-	assert_non_null(f);
+	f = file_open(c->cert_path);
 	PEM_write_X509(f, c->cert);
 	if (chain != NULL)
 		PEM_write_X509(f, chain->cert);
 	fclose(f);
-	f = fopen(c->key_path, "w");
-	assert_non_null(f);
+	f = file_open(c->key_path);
 	PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL);
 	fclose(f);
 }
@@ -119,8 +128,7 @@ const char *test_file_write(int slot, const char *name, const void *bytes, size_
 	FILE *f;
 
 	snprintf(paths[slot], sizeof(paths[slot]), "%s/%s", directory, name);
-	f = fopen(paths[slot], "w");
-	assert_non_null(f);
+	f = file_open(paths[slot]);
 	fwrite(bytes, 1, len, f);
 	fclose(f);
 	return paths[slot];
