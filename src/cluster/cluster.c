@@ -26,11 +26,13 @@ struct clusters *clusters_new(void)
 	return c;
 }
 
-/* ---- what discovery has found ---- */
+/* ---- endpoints that stand in no configuration ---- */
+
+enum found_how { FOUND_DISCOVERED, FOUND_ADDED, FOUND_HOWS };
 
 struct found {
 	struct list link;
-	struct endpoint_list *list;
+	struct endpoint_list *lists[FOUND_HOWS];
 	char cluster[];
 };
 
@@ -45,7 +47,7 @@ static struct found *found_of(struct clusters *c, const char *cluster)
 	return NULL;
 }
 
-int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list)
+static int found_set(struct clusters *c, const char *cluster, enum found_how how, struct endpoint_list *list)
 {
 	struct found *f = found_of(c, cluster);
 	size_t len = strlen(cluster) + 1;
@@ -59,16 +61,36 @@ int clusters_set_discovered(struct clusters *c, const char *cluster, struct endp
 		memcpy(f->cluster, cluster, len);
 		list_append(&c->found, &f->link);
 	}
-	endpoint_list_unref(f->list);
-	f->list = list;
+	endpoint_list_unref(f->lists[how]);
+	f->lists[how] = list;
 	return 0;
+}
+
+static struct endpoint_list *found_list(struct clusters *c, const char *cluster, enum found_how how)
+{
+	struct found *f = found_of(c, cluster);
+
+	return f != NULL ? f->lists[how] : NULL;
+}
+
+int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list)
+{
+	return found_set(c, cluster, FOUND_DISCOVERED, list);
 }
 
 struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluster)
 {
-	struct found *f = found_of(c, cluster);
+	return found_list(c, cluster, FOUND_DISCOVERED);
+}
 
-	return f != NULL ? f->list : NULL;
+int clusters_set_added(struct clusters *c, const char *cluster, struct endpoint_list *list)
+{
+	return found_set(c, cluster, FOUND_ADDED, list);
+}
+
+struct endpoint_list *clusters_added(struct clusters *c, const char *cluster)
+{
+	return found_list(c, cluster, FOUND_ADDED);
 }
 
 static void found_free(struct clusters *c)
@@ -77,7 +99,8 @@ static void found_free(struct clusters *c)
 		struct found *f = container_of(node, struct found, link);
 
 		list_remove(&f->link);
-		endpoint_list_unref(f->list);
+		for (unsigned i = 0; i < FOUND_HOWS; i++)
+			endpoint_list_unref(f->lists[i]);
 		free(f);
 	}
 }

@@ -147,6 +147,17 @@ void endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count)
 	free(old);
 }
 
+void endpoint_connected(struct endpoint *e, uint64_t took_us)
+{
+	uint32_t was_us = atomic_load_explicit(&e->connect_us, memory_order_relaxed);
+	uint32_t us = took_us < UINT32_MAX / 8 ? (uint32_t)took_us : UINT32_MAX / 8;
+
+	if (was_us != 0)
+		us = (was_us * 7 + us) / 8;
+	/* of two at once one may be lost, which a mean can bear */
+	atomic_store_explicit(&e->connect_us, us == 0 ? 1 : us, memory_order_relaxed);
+}
+
 void endpoint_release(struct endpoint *e)
 {
 	struct cluster *c = e->cluster;

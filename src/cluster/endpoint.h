@@ -39,6 +39,7 @@ struct endpoint_fitness {
 	enum endpoint_mode mode;
 	enum endpoint_health health;
 	uint32_t ejections;	   /* in the recent past: the next one lasts so many times longer */
+	uint64_t ejections_total;
 	uint32_t share;		   /* of its weight, in thousandths: less than all in a slow start */
 	uint64_t slow_from_ms;	   /* 0: no slow start is under way */
 	uint64_t ejected_until_ms; /* 0: it is not ejected */
@@ -71,6 +72,8 @@ struct endpoint {
 	atomic_uchar closing;	/* enum reason: see endpoint_closing() */
 	atomic_ushort close_code;
 	atomic_uint shed_total, shed_left, shed_of; /* see cluster/rebalance */
+	atomic_uint connect_us; /* connecting took so long, the last few times more than the rest; 0: not known */
+	atomic_uint idle;	/* connections that wait in the workers' pools */
 	atomic_bool is_dying;	/* the last one was a WebSocket that died in its first second */
 
 	/* under the cluster's lock */
@@ -94,6 +97,9 @@ bool endpoint_addr(struct endpoint *e, struct addr *out);
 /* This address did not answer: where the name has several, the next one is used from now on.  (A name that stands for
  * ::1 and 127.0.0.1 is served on one of them, commonly.) */
 void endpoint_addr_failed(struct endpoint *e, const struct addr *failed);
+
+/* Connecting to it took so long. */
+void endpoint_connected(struct endpoint *e, uint64_t took_us);
 
 /* Gives back the place that cluster_pick() took; before the pick's reference goes. */
 void endpoint_release(struct endpoint *e);

@@ -172,6 +172,7 @@ void endpoint_set_health(struct endpoint *e, enum endpoint_health health, const 
 void fitness_eject(struct endpoint *e, uint64_t now_ms, uint64_t for_ms, const char *why)
 {
 	e->fitness.ejected_until_ms = now_ms + for_ms;
+	e->fitness.ejections_total++;
 	say_changed(e, why);
 	log_warn("cluster %s: endpoint %s is ejected for %llu.%03llu s: %s", e->cluster->name, e->name,
 		 (unsigned long long)for_ms / 1000, (unsigned long long)for_ms % 1000, why);

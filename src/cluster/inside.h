@@ -55,6 +55,8 @@ void cluster_hear_view(struct cluster_view *v);
 /* Under the lock: ends ejections and goes on with slow starts whose time has come. */
 void cluster_clock(struct cluster *c, uint64_t now_ms);
 
+/* Under the lock: how long the connections of one that leaves are left alone. */
+uint64_t endpoint_close_after_ms(const struct endpoint *e);
 /* Under the lock: says once that one which leaves has no connections any more. */
 void endpoint_say_left(struct endpoint *e, uint64_t now_ms);
 

@@ -39,12 +39,9 @@ static void check_endpoints(struct checker *k, struct cluster_config *c, struct 
 	    (list == NULL || node_is_null(list) || list->kind == NODE_SEQUENCE))
 		load_error(k->load, n, "%s has no endpoints: add `endpoints:` or `discover:`",
 			   check_label(label, "cluster", c->name));
-	for (size_t i = 0; i < c->endpoints_count; i++) {
-		struct endpoint_config *e = &c->endpoints[i];
-
-		endpoint_config_resolve(e, k->load->memory);
-		e->is_remote = e->zone != NULL && k->config->zone != NULL && strcmp(e->zone, k->config->zone) != 0;
-	}
+	c->own_zone = k->config->zone;
+	for (size_t i = 0; i < c->endpoints_count; i++)
+		endpoint_config_resolve(&c->endpoints[i], k->load->memory);
 	if (!has_weight(c))
 		load_warning(k->load, list, "every endpoint of %s has weight 0: it gets no connections",
 			     check_label(label, "cluster", c->name));

@@ -30,6 +30,8 @@ struct reload {
 	bool is_stale;	       /* endpoints have changed, meanwhile */
 	struct list waiters;   /* of the one on its way */
 	struct list later;     /* of the one after it */
+	struct list others;    /* who waits for other endpoints: those on their way, */
+	struct list others_later; /* and those of the snapshot after it */
 	/* for /status and the metrics */
 	struct config_errors last_errors; /* of the last one, where it was refused */
 	bool has_failed;
@@ -47,6 +49,8 @@ void reload_give_up(struct control *c);
 
 /* The endpoints of a cluster are others than those that views were made of: the same configuration anew. */
 void reload_refresh(struct control *c);
+/* The same for somebody who wants to know when they are in force; keeps `w` until its done(), `read` is not called. */
+void reload_refresh_for(struct control *c, struct reload_waiter *w);
 
 /* Hands a snapshot, whose sockets are open, to every worker; takes the caller's reference.  0, or -ENOMEM: nothing has
  * happened. */

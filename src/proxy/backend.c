@@ -55,9 +55,11 @@ bool backend_retry(struct backend *b, enum reason why)
 static void on_open(struct duplex *d)
 {
 	struct backend *b = d->user;
+	uint64_t took_us = (clock_now_ns() - b->connect_ns) / 1000;
 
 	b->is_open = true;
-	histogram_add_us(HISTOGRAM_CONNECT, (clock_now_ns() - b->connect_ns) / 1000);
+	histogram_add_us(HISTOGRAM_CONNECT, took_us);
+	endpoint_connected(b->endpoint, took_us);
 	duplex_use(d, b->events, b->user);
 	b->on_ready(b);
 }

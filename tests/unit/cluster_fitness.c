@@ -85,7 +85,7 @@ static void only_who_is_fit_is_picked(void **state)
 
 			f->config.panic_threshold_percent = cases[n].panic_percent;
 			for (unsigned i = 0; i < cases[n].count; i++) {
-				f->endpoints[i].is_remote = cases[n].is[i] & REMOTE;
+				f->endpoints[i].zone = cases[n].is[i] & REMOTE ? (char[]){ "b" } : NULL;
 				f->endpoints[i].backup = cases[n].is[i] & BACKUP;
 			}
 			v = cluster_view_new(clusters, &f->config);
