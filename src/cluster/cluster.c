@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cluster/fitness.h"
 #include "cluster/inside.h"
 
 #include <assert.h>
@@ -147,6 +148,7 @@ static struct cluster *cluster_make(struct clusters *registry, const char *name)
 	hash_map_init(&c->endpoints);
 	learned_init(&c->learned);
 	list_init(&c->views);
+	list_init(&c->waiters);
 	c->registry = registry;
 	c->name = strdup(name);
 	if (c->name == NULL || hash_map_put(&registry->by_name, c->name, strlen(name), c) != 0) {
@@ -254,14 +256,22 @@ static bool member_judge(struct cluster_member *m)
 	return true;
 }
 
+static bool member_has_room(const struct cluster_member *m, uint32_t active)
+{
+	uint32_t max_pending = m->tier->config->max_pending;
+
+	return (m->max_connections == 0 || active < m->max_connections) &&
+	       (max_pending == 0 || atomic_load_explicit(&m->endpoint->pending, memory_order_relaxed) < max_pending) &&
+	       !m->endpoint->fitness.is_paced_out;
+}
+
 static void member_hear(struct cluster_member *m)
 {
 	struct cluster_tier *t = m->tier;
 	const struct endpoint *e = m->endpoint;
 	uint32_t active = atomic_load_explicit(&e->active, memory_order_relaxed);
 	bool is_candidate = m->is_well || (m->is_present && t->view->is_panicking);
-	bool is_open =
-		is_candidate && !m->is_tried && (m->max_connections == 0 || active < m->max_connections);
+	bool is_open = is_candidate && !m->is_tried && member_has_room(m, active);
 
 	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate &&
 	    m->share == e->fitness.share)
@@ -435,9 +445,13 @@ static void clock_heed(struct cluster *c)
 		cluster_clock(c, now_ms);
 }
 
-static void endpoint_take_place(struct endpoint *e)
+static void endpoint_take_place(struct endpoint *e, const struct cluster_config *config)
 {
 	endpoint_ref(e);
+	if (config->max_pending > 0)
+		atomic_fetch_add_explicit(&e->pending, 1, memory_order_relaxed);
+	if (e->fitness.slow_from_ms != 0)
+		fitness_pace(e, config);
 	atomic_fetch_add_explicit(&e->active, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->total, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->cluster->active, 1, memory_order_relaxed);
@@ -473,7 +487,7 @@ enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, stru
 	if (p->tried_count != 0)
 		tried_set(v, p, false);
 	if (picked != NULL) {
-		endpoint_take_place(picked);
+		endpoint_take_place(picked, v->config);
 		*out = picked;
 	}
 	pthread_mutex_unlock(&c->lock);

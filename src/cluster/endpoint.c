@@ -158,15 +158,12 @@ void endpoint_connected(struct endpoint *e, uint64_t took_us)
 	atomic_store_explicit(&e->connect_us, us == 0 ? 1 : us, memory_order_relaxed);
 }
 
-void endpoint_release(struct endpoint *e)
+/* On the stack of those whom the next pick has to hear of. */
+static void endpoint_fall(struct endpoint *e)
 {
 	struct cluster *c = e->cluster;
 	struct endpoint *head;
-	unsigned before = atomic_fetch_sub_explicit(&e->active, 1, memory_order_relaxed);
 
-	assert(before > 0);
-	(void)before;
-	atomic_fetch_sub_explicit(&c->active, 1, memory_order_relaxed);
 	if (atomic_exchange_explicit(&e->is_fallen, true, memory_order_acq_rel))
 		return;
 	head = atomic_load_explicit(&c->fallen, memory_order_relaxed);
@@ -174,4 +171,23 @@ void endpoint_release(struct endpoint *e)
 		e->fallen_next = head;
 	} while (!atomic_compare_exchange_weak_explicit(&c->fallen, &head, e, memory_order_release,
 							memory_order_relaxed));
+}
+
+void endpoint_release(struct endpoint *e)
+{
+	unsigned before = atomic_fetch_sub_explicit(&e->active, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	(void)before;
+	atomic_fetch_sub_explicit(&e->cluster->active, 1, memory_order_relaxed);
+	endpoint_fall(e);
+}
+
+void endpoint_answered(struct endpoint *e)
+{
+	unsigned before = atomic_fetch_sub_explicit(&e->pending, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	(void)before;
+	endpoint_fall(e);
 }

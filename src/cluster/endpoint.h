@@ -42,6 +42,9 @@ struct endpoint_fitness {
 	uint64_t ejections_total;
 	uint32_t share;		   /* of its weight, in thousandths: less than all in a slow start */
 	uint64_t slow_from_ms;	   /* 0: no slow start is under way */
+	uint64_t pace_ms;	   /* slow_start_rate: the begin of the interval that `paced` is of */
+	uint32_t paced;		   /* connections in that interval */
+	bool is_paced_out;	   /* they are as many as may be */
 	uint64_t ejected_until_ms; /* 0: it is not ejected */
 	uint64_t readmitted_ms;	   /* when the last ejection ended */
 	uint64_t since_ns;	   /* wall clock: of the last change of mode, health or ejection */
@@ -66,6 +69,7 @@ struct endpoint {
 	uint64_t id_hash;	 /* of the name alone: the same in every process, for consistent hashing */
 	atomic_uint refcount;
 	atomic_uint active;  /* connections and requests that it serves just now; places that were picked */
+	atomic_uint pending; /* of these, those who have had no answer; counted where max_pending is set */
 	atomic_ullong total; /* picks since it is known */
 	atomic_ullong failures; /* see cluster/outlier */
 	atomic_uint streak;	/* failures since something went well */
@@ -100,6 +104,9 @@ void endpoint_addr_failed(struct endpoint *e, const struct addr *failed);
 
 /* Connecting to it took so long. */
 void endpoint_connected(struct endpoint *e, uint64_t took_us);
+
+/* Whoever has picked it has an answer now: not pending any more.  Only where the cluster's max_pending is set. */
+void endpoint_answered(struct endpoint *e);
 
 /* Gives back the place that cluster_pick() took; before the pick's reference goes. */
 void endpoint_release(struct endpoint *e);

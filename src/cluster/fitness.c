@@ -10,6 +10,8 @@
 
 /* A slow start goes in steps of a hundredth. */
 #define SLOW_STEP 10u
+/* slow_start_rate is kept over intervals of this length, or of as long as one connection takes. */
+#define PACE_MS 100u
 
 const char *endpoint_mode_name(enum endpoint_mode mode)
 {
@@ -48,6 +50,50 @@ static uint64_t slow_start_ms(const struct cluster *c)
 	const struct cluster_config *policy = cluster_policy(c);
 
 	return policy == NULL ? 0 : policy->slow_start_ms;
+}
+
+static uint64_t pace_interval_ms(double rate_per_s)
+{
+	uint64_t one_ms = (uint64_t)(1000 / rate_per_s);
+
+	return one_ms > PACE_MS ? one_ms : PACE_MS;
+}
+
+void fitness_pace(struct endpoint *e, const struct cluster_config *config)
+{
+	struct endpoint_fitness *f = &e->fitness;
+	double rate_per_s = config->slow_start_rate_per_s;
+	uint64_t now_ms, interval_ms;
+
+	if (rate_per_s <= 0)
+		return;
+	now_ms = clock_now_ms();
+	interval_ms = pace_interval_ms(rate_per_s);
+	if (now_ms >= f->pace_ms + interval_ms) {
+		f->pace_ms = now_ms;
+		f->paced = 0;
+	}
+	f->paced++;
+	if (f->paced + 1 > rate_per_s * (double)interval_ms / 1000) {
+		f->is_paced_out = true;
+		due_at(e->cluster, f->pace_ms + interval_ms);
+	}
+}
+
+static void pace_go_on(struct endpoint *e, uint64_t now_ms)
+{
+	const struct cluster_config *policy = cluster_policy(e->cluster);
+	struct endpoint_fitness *f = &e->fitness;
+	uint64_t open_ms;
+
+	if (!f->is_paced_out)
+		return;
+	open_ms = policy == NULL || policy->slow_start_rate_per_s <= 0 || f->slow_from_ms == 0 ?
+			  0 :
+			  f->pace_ms + pace_interval_ms(policy->slow_start_rate_per_s);
+	f->is_paced_out = now_ms < open_ms;
+	if (f->is_paced_out)
+		due_at(e->cluster, open_ms);
 }
 
 static void slow_begin(struct endpoint *e, uint64_t now_ms, uint64_t whole_ms)
@@ -99,7 +145,7 @@ void cluster_clock(struct cluster *c, uint64_t now_ms)
 	while ((e = hash_map_next(&c->endpoints, &cursor)) != NULL) {
 		struct endpoint_fitness *f = &e->fitness;
 
-		if (f->ejected_until_ms == 0 && f->slow_from_ms == 0)
+		if (f->ejected_until_ms == 0 && f->slow_from_ms == 0 && !f->is_paced_out)
 			continue;
 		if (f->ejected_until_ms > now_ms)
 			due_at(c, f->ejected_until_ms);
@@ -107,6 +153,7 @@ void cluster_clock(struct cluster *c, uint64_t now_ms)
 			readmit(e, now_ms);
 		if (f->slow_from_ms != 0)
 			slow_go_on(e, now_ms);
+		pace_go_on(e, now_ms);
 		cluster_hear_endpoint(e);
 	}
 }

@@ -31,6 +31,8 @@ struct cluster {
 	uint64_t close_next_us;	      /* under the lock: when the next connection may be closed (cluster/leaving) */
 	uint64_t rebalance_at_ms;     /* under the lock; 0: nothing has come that it is for */
 	bool was_in_force;	      /* under the lock: the last configuration had it */
+	struct list waiters;	      /* under the lock: cluster_waiter.link, see cluster/queue */
+	atomic_uint waiting;	      /* how many those are */
 	struct list views;	      /* under the lock: cluster_view.of_cluster, the newest last */
 };
 

@@ -83,6 +83,7 @@ static void row_add(struct listing *l, struct endpoint *e, const struct cluster_
 		.endpoint = e->name,
 		.state = state_of(e, m != NULL),
 		.active = atomic_load_explicit(&e->active, memory_order_relaxed),
+		.pending = atomic_load_explicit(&e->pending, memory_order_relaxed),
 		.idle = atomic_load_explicit(&e->idle, memory_order_relaxed),
 		.total = atomic_load_explicit(&e->total, memory_order_relaxed),
 		.failures = atomic_load_explicit(&e->failures, memory_order_relaxed),

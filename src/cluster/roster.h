@@ -26,6 +26,7 @@ struct endpoint_row {
 	uint32_t share;		    /* of the weight, in thousandths: a slow start */
 	uint32_t max_connections;
 	uint32_t active;
+	uint32_t pending;   /* without an answer; counted where max_pending is set */
 	uint32_t idle;	    /* connections that wait in the workers' pools */
 	uint32_t shed_left; /* connections that a rebalancing has yet to close */
 	uint64_t total, failures;

@@ -133,12 +133,20 @@ static void check_balance(struct checker *k, const struct cluster_config *c, str
 			   "or claim:NAME");
 }
 
+static void check_pace(struct checker *k, const struct cluster_config *c, struct node *n)
+{
+	if (c->slow_start_rate_per_s > 0 && c->slow_start_ms == 0)
+		load_error(k->load, check_place(n, "slow_start_rate"),
+			   "slow_start_rate holds while an endpoint starts slowly: add `slow_start:`");
+}
+
 void check_cluster(struct checker *k, struct cluster_config *c, struct node *n)
 {
 	if (n->kind != NODE_MAPPING)
 		return; /* said already */
 	check_endpoints(k, c, n);
 	check_balance(k, c, n);
+	check_pace(k, c, n);
 	check_cluster_tls(k, c, n);
 	check_affinity(k, &c->affinity, node_get(n, "affinity"));
 	check_discover(k, c->discover, node_get(n, "discover"));

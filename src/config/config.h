@@ -586,9 +586,11 @@ struct cluster_config {
 	struct outlier_config outlier;
 	double panic_threshold_percent;
 	uint64_t slow_start_ms;
+	double slow_start_rate_per_s;
 	struct drain_config drain;
 	struct rebalance_config rebalance;
 	uint32_t max_connections; /* the cluster's, over all endpoints */
+	uint32_t max_pending;	  /* of each endpoint */
 	struct endpoint_config *endpoints;
 	size_t endpoints_count;
 	struct discover_config *discover; /* NULL: endpoints only */

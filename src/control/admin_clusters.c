@@ -2,6 +2,7 @@
 #include "control/admin_endpoints.h"
 
 #include "base/clock.h"
+#include "cluster/queue.h"
 #include "control/control.h"
 
 #include <jansson.h>
@@ -52,6 +53,7 @@ struct json_t *admin_endpoint_json(const struct endpoint_row *row)
 	set(o, "backup", json_boolean(row->is_backup));
 	set(o, "added", json_boolean(row->is_added));
 	set(o, "active", json_integer(row->active));
+	set(o, "pending", json_integer(row->pending));
 	set(o, "max_connections", json_integer(row->max_connections));
 	set(o, "total", json_integer((json_int_t)row->total));
 	set(o, "failures", json_integer((json_int_t)row->failures));
@@ -84,9 +86,9 @@ static json_t *endpoints_json(const struct roster *r, const char *cluster)
 
 static json_t *cluster_json(const struct cluster_view *v, const struct roster *r)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:o}", "cluster", v->config->name, "balance",
-			 v->config->balance, "active", (json_int_t)cluster_active(v->cluster),
-			 "max_connections", (json_int_t)v->config->max_connections, "endpoints",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "cluster", v->config->name, "balance",
+			 v->config->balance, "active", (json_int_t)cluster_active(v->cluster), "waiting",
+			 (json_int_t)cluster_waiting(v->cluster), "max_connections", (json_int_t)v->config->max_connections, "endpoints",
 			 endpoints_json(r, v->config->name));
 }
 

@@ -1,6 +1,7 @@
 #include "control/admin_text.h"
 
 #include "base/clock.h"
+#include "cluster/queue.h"
 #include "control/admin_connections.h"
 #include "control/admin_endpoints.h"
 #include "control/control.h"
@@ -64,7 +65,7 @@ enum { STAT_TYPE_FRONTEND, STAT_TYPE_BACKEND, STAT_TYPE_SERVER };
 
 struct stat_row {
 	const char *proxy, *service, *status;
-	uint64_t current, limit, total, errors, weight, active, backup;
+	uint64_t waiting, current, limit, total, errors, weight, active, backup;
 	unsigned proxy_id, server_id, type;
 	bool is_server;
 };
@@ -76,6 +77,7 @@ static void stat_field(struct str *s, const struct stat_row *r, const char *name
 		uint64_t value;
 		bool is_there;
 	} numbers[] = {
+		{ "qcur", r->waiting, r->type == STAT_TYPE_BACKEND },
 		{ "scur", r->current, true },
 		{ "slim", r->limit, r->limit > 0 },
 		{ "stot", r->total, true },
@@ -130,7 +132,7 @@ static const char *endpoint_status(const struct endpoint_row *e)
 static void stat_cluster(struct str *s, const struct cluster_view *v, unsigned id, const struct roster *r)
 {
 	struct stat_row sum = { .proxy = v->config->name, .service = "BACKEND", .status = "DOWN", .proxy_id = id,
-				.type = STAT_TYPE_BACKEND, .current = cluster_active(v->cluster),
+				.type = STAT_TYPE_BACKEND, .waiting = cluster_waiting(v->cluster), .current = cluster_active(v->cluster),
 				.limit = v->config->max_connections };
 	unsigned server_id = 0;
 

@@ -8,6 +8,7 @@
 #include "base/histogram.h"
 #include "base/log.h"
 #include "base/reasons.h"
+#include "cluster/queue.h"
 #include "cluster/roster.h"
 #include "control/control.h"
 #include "control/gather.h"
@@ -289,6 +290,11 @@ static uint64_t endpoint_active(const struct endpoint_row *e)
 	return e->active;
 }
 
+static uint64_t endpoint_pending(const struct endpoint_row *e)
+{
+	return e->pending;
+}
+
 static uint64_t endpoint_idle(const struct endpoint_row *e)
 {
 	return e->idle;
@@ -342,6 +348,7 @@ static const struct {
 	{ "endpoint_disabled", "gauge", "1 while an endpoint is disabled.", endpoint_disabled, NULL },
 	{ "endpoint_rebalance_connections", "gauge", "Connections that a rebalancing has yet to close.", endpoint_shed, NULL },
 	{ "endpoint_connections", "gauge", "Connections and requests that an endpoint serves.", endpoint_active, NULL },
+	{ "endpoint_pending", "gauge", "Of these, those without an answer, where max_pending is set.", endpoint_pending, NULL },
 	{ "endpoint_idle_connections", "gauge", "Connections to an endpoint that wait for a request.", endpoint_idle, NULL },
 	{ "endpoint_connections_max", "gauge", "max_connections of an endpoint; 0 is no limit.", endpoint_limit, NULL },
 	{ "endpoint_connections_total", "counter", "Connections and requests that went to an endpoint.", endpoint_total, NULL },
@@ -360,10 +367,29 @@ static void write_endpoint(struct str *s, const char *name, const struct endpoin
 	value(s, n);
 }
 
+/* What is known of a cluster itself. */
+static void write_cluster(struct str *s, const char *name, const char *help, const struct snapshot *snapshot,
+			  uint32_t (*read)(const struct cluster *))
+{
+	family(s, name, "gauge", help);
+	for (size_t i = 0; i < snapshot->config->clusters_count; i++) {
+		sample(s, name);
+		label(s, true, "cluster", snapshot->config->clusters[i].name);
+		str_char(s, '}');
+		value(s, read(snapshot->clusters[i].view->cluster));
+	}
+}
+
 static void write_clusters(struct str *s, const struct control *c)
 {
 	struct roster r;
 
+	if (c->snapshot->config->clusters_count > 0) {
+		write_cluster(s, "cluster_connections", "Connections and requests that a cluster serves.", c->snapshot,
+			      cluster_active);
+		write_cluster(s, "cluster_waiting", "Connections and requests that wait for a place (queue).", c->snapshot,
+			      cluster_waiting);
+	}
 	ports_all = ports_of_range();
 	roster_take(&r, c->clusters, NULL);
 	for (size_t row = 0; r.count > 0 && row < ARRAY_LEN(endpoint_rows); row++) {

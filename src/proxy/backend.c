@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "cluster/outlier.h"
 #include "net/stream.h"
+#include "cluster/queue.h"
 #include "proxy/counters.h"
+#include "proxy/waiting.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,12 +15,30 @@
 
 static void backend_try(struct backend *b);
 
+void backend_place_give(struct worker *w, struct endpoint *e)
+{
+	struct cluster *c = e->cluster;
+
+	endpoint_release(e);
+	waiting_tell(w, c);
+	endpoint_unref(e); /* last: it holds the cluster */
+}
+
+void backend_answered(struct backend *b)
+{
+	if (!b->is_pending)
+		return;
+	b->is_pending = false;
+	endpoint_answered(b->endpoint);
+	waiting_tell(b->worker, b->endpoint->cluster);
+}
+
 static void place_drop(struct backend *b)
 {
 	if (b->endpoint == NULL)
 		return;
-	endpoint_release(b->endpoint);
-	endpoint_unref(b->endpoint);
+	backend_answered(b);
+	backend_place_give(b->worker, b->endpoint);
 	b->endpoint = NULL;
 }
 
@@ -158,12 +178,19 @@ static bool backend_reuse(struct backend *b)
 	return true;
 }
 
-static void backend_try(struct backend *b)
+enum pick_result backend_pick(struct backend *b)
 {
 	enum pick_result result = cluster_pick(b->cluster->view, &b->pick, &b->endpoint);
 
-	if (result != PICK_OK) {
+	if (result != PICK_OK)
 		b->endpoint = NULL;
+	b->is_pending = result == PICK_OK && b->cluster->view->config->max_pending > 0;
+	return result;
+}
+
+void backend_go(struct backend *b, enum pick_result result)
+{
+	if (result != PICK_OK) {
 		b->on_failed(b, result == PICK_TRIED && b->why != REASON_NONE ? b->why : REASON_NO_ENDPOINT);
 		return;
 	}
@@ -175,6 +202,24 @@ static void backend_try(struct backend *b)
 		place_drop(b);
 		b->on_failed(b, REASON_NO_MEMORY);
 	}
+}
+
+static void backend_try(struct backend *b)
+{
+	bool may_wait = b->cluster->view->config->queue.max > 0;
+	enum pick_result result = PICK_FULL;
+	enum reason why;
+
+	/* who waits already comes first */
+	if (!may_wait || cluster_waiting(b->cluster->view->cluster) == 0)
+		result = backend_pick(b);
+	if (result != PICK_FULL) {
+		backend_go(b, result);
+		return;
+	}
+	why = waiting_join(b);
+	if (why != REASON_NONE)
+		b->on_failed(b, why);
 }
 
 void backend_start(struct backend *b)
@@ -218,12 +263,14 @@ void backend_drop(struct backend *b, enum reason why)
 		duplex_close(b->d, why);
 	b->d = NULL;
 	place_drop(b);
+	waiting_leave(b);
 }
 
 struct duplex *backend_give(struct backend *b, struct endpoint **endpoint)
 {
 	struct duplex *d = b->d;
 
+	backend_answered(b);
 	*endpoint = b->endpoint;
 	b->d = NULL;
 	b->endpoint = NULL;

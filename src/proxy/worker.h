@@ -44,6 +44,10 @@ struct worker {
 	struct list h1_servers; /* HTTP/1 connections of clients */
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
+	struct list waiters; /* for a place in a full cluster (proxy/waiting) */
+	struct timer waiting_timer;
+	struct mail waiting_mail;
+	atomic_bool waiting_posted;
 	struct connections open; /* clients by number */
 	struct pool pool;
 	uint32_t next_source; /* of a cluster's source_addresses: they take turns */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "cluster/outlier.h"
+#include "proxy/backend.h"
 #include "proxy/counters.h"
 #include "proxy/ws_inside.h"
 
@@ -71,8 +72,7 @@ static void relay_free(struct ws_relay *r)
 	if (r->care != NULL)
 		free(r->care->own_close);
 	free(r->care);
-	endpoint_release(r->endpoint);
-	endpoint_unref(r->endpoint);
+	backend_place_give(w, r->endpoint);
 	if (r->holds_view)
 		view_unref(r->view);
 	slab_free(&w->relay_slab, r);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/random.h"
+#include "proxy/backend.h"
 #include "proxy/counters.h"
 #include "proxy/ws_inside.h"
 
@@ -152,8 +153,7 @@ static void parts_drop(const struct ws_relay_parts *p)
 	if (p->client != NULL)
 		duplex_close(p->client, REASON_NO_MEMORY);
 	duplex_close(p->backend, REASON_NO_MEMORY);
-	endpoint_release(p->endpoint);
-	endpoint_unref(p->endpoint);
+	backend_place_give(p->worker, p->endpoint);
 	access_free(p->log);
 	connections_remove(&p->worker->open, p->connection);
 	listener_client_gone(p->listener);
