@@ -276,13 +276,17 @@ static void member_hear(struct cluster_member *m)
 	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate &&
 	    m->share == e->fitness.share)
 		return;
-	t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
-	t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
-	t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
+	if (is_open && m->is_open) { /* and so a candidate, as before: most of the time */
+		t->open_active += (uint64_t)active - m->active;
+	} else {
+		t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
+		t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
+		t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
+		m->is_candidate = is_candidate;
+		m->is_open = is_open;
+	}
 	m->active = active;
 	m->share = e->fitness.share;
-	m->is_candidate = is_candidate;
-	m->is_open = is_open;
 	t->algorithm->changed(t, m->place);
 }
 
@@ -338,6 +342,13 @@ void cluster_hear_endpoint(struct endpoint *e)
 	}
 }
 
+/* Only what it serves is another: how fit it is, they have heard. */
+static void hear_load(struct endpoint *e)
+{
+	list_for_each (node, &e->members)
+		member_hear(container_of(node, struct cluster_member, of_endpoint));
+}
+
 void cluster_hear_view(struct cluster_view *v)
 {
 	for (uint32_t i = 0; i < v->members_count; i++)
@@ -357,7 +368,7 @@ void cluster_hear_fallen(struct cluster *c)
 		next = e->fallen_next;
 		/* from here on it may be pushed again; an exchange, so that what fell before it is seen */
 		atomic_exchange_explicit(&e->is_fallen, false, memory_order_acq_rel);
-		cluster_hear_endpoint(e);
+		hear_load(e);
 	}
 }
 
@@ -455,7 +466,7 @@ static void endpoint_take_place(struct endpoint *e, const struct cluster_config 
 	atomic_fetch_add_explicit(&e->active, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->total, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->cluster->active, 1, memory_order_relaxed);
-	cluster_hear_endpoint(e);
+	hear_load(e);
 }
 
 /* Who served the client before goes on, as long as it may: also a backup, which has its session. */
