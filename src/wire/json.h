@@ -39,6 +39,8 @@ enum json_kind json_peek(struct json *j);
 void json_enter(struct json *j);
 /* Is there another element?  *first is true before the first one.  false: the end was read, or is_bad. */
 bool json_next(struct json *j, bool *first);
+/* jansson has a json_string() as well, and in one program the linker knows one of a name: control's would be ours. */
+#define json_string wire_json_string
 /* A string into `out`, which has room for its raw length (json_string_room) and may be where it lies itself. */
 bool json_string(struct json *j, char *out, size_t *len);
 /* How many bytes the string that comes next has at most. */
