@@ -22,6 +22,7 @@ struct clusters *clusters_new(void)
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->by_name);
 	list_init(&c->found);
+	c->looks_up = true;
 	random_bytes(c->sticky_secret, sizeof(c->sticky_secret));
 	c->refcount = 1;
 	return c;
@@ -104,6 +105,11 @@ static void found_free(struct clusters *c)
 			endpoint_list_unref(f->lists[i]);
 		free(f);
 	}
+}
+
+void clusters_set_lookup(struct clusters *c, bool looks_up)
+{
+	c->looks_up = looks_up;
 }
 
 /* The lock is held, and is given back. */

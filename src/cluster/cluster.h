@@ -63,6 +63,10 @@ struct clusters *clusters_new(void);
 /* All views are gone; endpoints may still be referenced, and go by themselves. */
 void clusters_free(struct clusters *c); /* accepts NULL */
 
+/* Whether a view looks up names that are new to it, which blocks (the default), or leaves them to somebody else.  Control
+ * thread. */
+void clusters_set_lookup(struct clusters *c, bool looks_up);
+
 /* What was found for a cluster with `discover`: views that are made from now on have it.  Takes the list; kept by name, also
  * before there is such a cluster, so that a reload goes by the last good answer.  0 or -ENOMEM.  Control thread. */
 int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list);
@@ -74,9 +78,9 @@ struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluste
 int clusters_set_added(struct clusters *c, const char *cluster, struct endpoint_list *list);
 struct endpoint_list *clusters_added(struct clusters *c, const char *cluster);
 
-/* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts are looked up
- * (blocking, control thread); one that cannot be resolved is logged, and keeps the addresses it had; without any it
- * stays, and is not picked.  Keeps config until cluster_view_free().  NULL: out of memory. */
+/* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts that are new are
+ * looked up (blocking, control thread); one that cannot be resolved is logged, stays, and is not picked until somebody
+ * finds its address (control/hostnames).  Keeps config until cluster_view_free().  NULL: out of memory. */
 struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config);
 /* The same configuration again, since endpoints have come or gone: weights that were set stay set. */
 struct cluster_view *cluster_view_again(struct clusters *c, const struct cluster_view *old);

@@ -77,6 +77,7 @@ struct endpoint {
 	atomic_ushort close_code;
 	atomic_uint shed_total, shed_left, shed_of; /* see cluster/rebalance */
 	atomic_uint connect_us; /* connecting took so long, the last few times more than the rest; 0: not known */
+	atomic_uint addr_turn;	/* changes with the address in use */
 	atomic_uint idle;	/* connections that wait in the workers' pools */
 	atomic_bool is_dying;	/* the last one was a WebSocket that died in its first second */
 
@@ -87,6 +88,7 @@ struct endpoint {
 	struct addr *addrs;  /* the resolver's answers in their order; NULL: not resolved */
 	uint32_t addrs_count;
 	uint32_t addrs_at; /* the one in use */
+	bool was_looked_up; /* by a view; from then on control/hostnames sees to it.  Control thread */
 
 	/* the cluster's stack of endpoints whose `active` has fallen since the last pick */
 	struct endpoint *fallen_next;
@@ -98,6 +100,11 @@ void endpoint_unref(struct endpoint *e); /* accepts NULL */
 
 /* Where it is just now.  false: its name has not been resolved. */
 bool endpoint_addr(struct endpoint *e, struct addr *out);
+/* Where it is from now on: takes the array (malloc), of at least one.  The address in use stays in use where it is still
+ * among them.  true: another one is. */
+bool endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count);
+/* What the admin interface is told of it: why it is as it is. */
+void endpoint_say(struct endpoint *e, const char *why);
 /* This address did not answer: where the name has several, the next one is used from now on.  (A name that stands for
  * ::1 and 127.0.0.1 is served on one of them, commonly.) */
 void endpoint_addr_failed(struct endpoint *e, const struct addr *failed);

@@ -120,7 +120,7 @@ static void slow_go_on(struct endpoint *e, uint64_t now_ms)
 	due_at(e->cluster, f->slow_from_ms + (f->share + SLOW_STEP) * whole_ms / ENDPOINT_FULL_SHARE + 1);
 }
 
-static void say_changed(struct endpoint *e, const char *why)
+void fitness_say(struct endpoint *e, const char *why)
 {
 	e->fitness.since_ns = clock_wall_ns();
 	snprintf(e->fitness.why, sizeof(e->fitness.why), "%s", why);
@@ -131,7 +131,7 @@ static void readmit(struct endpoint *e, uint64_t now_ms)
 	e->fitness.ejected_until_ms = 0;
 	e->fitness.readmitted_ms = now_ms;
 	atomic_store_explicit(&e->streak, 0, memory_order_relaxed);
-	say_changed(e, "the ejection is over");
+	fitness_say(e, "the ejection is over");
 	log_info("cluster %s: endpoint %s: the ejection is over", e->cluster->name, e->name);
 	slow_begin(e, now_ms, slow_start_ms(e->cluster));
 }
@@ -188,7 +188,7 @@ void endpoint_set_mode(struct endpoint *e, enum endpoint_mode mode, const char *
 		bool is_back = mode == ENDPOINT_READY && e->fitness.mode == ENDPOINT_DISABLED;
 
 		e->fitness.mode = mode;
-		say_changed(e, why);
+		fitness_say(e, why);
 		log_info("cluster %s: endpoint %s is %s: %s", c->name, e->name, endpoint_mode_name(mode), why);
 		if (is_back)
 			slow_begin(e, clock_now_ms(), slow_start_ms(c));
@@ -206,7 +206,7 @@ void endpoint_set_health(struct endpoint *e, enum endpoint_health health, const 
 		bool is_back = health == ENDPOINT_UP && e->fitness.health == ENDPOINT_DOWN;
 
 		e->fitness.health = health;
-		say_changed(e, why);
+		fitness_say(e, why);
 		log_line(health == ENDPOINT_DOWN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
 			 "cluster %s: endpoint %s is %s: %s", c->name, e->name, endpoint_health_name(health), why);
 		if (is_back)
@@ -220,7 +220,7 @@ void fitness_eject(struct endpoint *e, uint64_t now_ms, uint64_t for_ms, const c
 {
 	e->fitness.ejected_until_ms = now_ms + for_ms;
 	e->fitness.ejections_total++;
-	say_changed(e, why);
+	fitness_say(e, why);
 	log_warn("cluster %s: endpoint %s is ejected for %llu.%03llu s: %s", e->cluster->name, e->name,
 		 (unsigned long long)for_ms / 1000, (unsigned long long)for_ms % 1000, why);
 	due_at(e->cluster, now_ms + for_ms);

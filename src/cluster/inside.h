@@ -12,6 +12,7 @@
 struct clusters {
 	pthread_mutex_t lock; /* held alone, never with a cluster's */
 	struct hash_map by_name;
+	bool looks_up;	   /* a view looks up names that are new to it (blocking) */
 	struct list found; /* what discovery has found, by the clusters' names */
 	uint32_t refcount; /* the owner's, and one a cluster; under the lock */
 	uint8_t sticky_secret[STICKY_SECRET_LEN]; /* of clusters without a file; made once, so that a reload keeps it */
@@ -64,7 +65,4 @@ void endpoint_say_left(struct endpoint *e, uint64_t now_ms);
 
 /* The living endpoint, or a new one; gives a reference.  NULL: out of memory. */
 struct endpoint *endpoint_find(struct cluster *c, const char *name);
-/* Takes the array (malloc).  Where nothing has changed, the one in use stays the one in use. */
-void endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count);
-
 #endif

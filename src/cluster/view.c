@@ -19,9 +19,11 @@ static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *c
 {
 	const char *cluster = e->cluster->name, *error = NULL;
 	struct addr *addrs = NULL;
-	struct addr was;
 	uint32_t count = 1;
 
+	if (config->addr_literal.len == 0 && (e->was_looked_up || !e->cluster->registry->looks_up))
+		return true;
+	e->was_looked_up = true;
 	if (config->addr_literal.len == 0) {
 		count = resolve_host(config->host, config->port, &addrs, &error);
 	} else {
@@ -32,14 +34,9 @@ static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *c
 	}
 	if (count > 0)
 		endpoint_set_addrs(e, addrs, count);
-	else if (endpoint_addr(e, &was))
-		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it keeps its old address",
-			 cluster, e->name, error);
 	else
-		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it is not used before a "
-			 "reload "
-			 "finds it",
-			 cluster, e->name, error);
+		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it is not used before that succeeds", cluster,
+			 e->name, error);
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include "control/admin.h"
 #include "control/crew.h"
 #include "control/discovery.h"
+#include "control/hostnames.h"
 #include "control/notify.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
@@ -51,6 +52,7 @@ struct control {
 	struct signals signals;
 	struct reload reload;
 	struct discovery discovery;
+	struct hostnames hostnames;
 	struct shutdown shutdown;
 	struct admin admin;
 	struct notify notify;

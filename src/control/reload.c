@@ -194,6 +194,7 @@ static void spread_over(struct control *c)
 		log_info("reload: the new configuration is in force");
 	c->reload.is_refresh = false;
 	discovery_follow(&c->discovery, c->snapshot->config);
+	hostnames_follow(&c->hostnames, c->snapshot);
 	waiters_done(&c->reload.others, NULL);
 	list_splice(&c->reload.others, &c->reload.others_later);
 	if (c->reload.is_asked) {

@@ -135,6 +135,12 @@ static void say_no_source(const struct backend *b, const struct addr *from, int 
 	log_warn("cluster %s: no connection from %s: %s", b->cluster->view->config->name, text, strerror(err));
 }
 
+/* What an idle connection has to be to serve: made as the cluster says, to the address that is in use. */
+static uint64_t kind_now(const struct backend *b)
+{
+	return b->cluster->kind + atomic_load_explicit(&b->endpoint->addr_turn, memory_order_relaxed);
+}
+
 static bool backend_connect(struct backend *b)
 {
 	const struct cluster_config *c = b->cluster->view->config;
@@ -148,6 +154,7 @@ static bool backend_connect(struct backend *b)
 		.timeout_ms = c->timeouts.connect_ms,
 	};
 
+	b->kind = kind_now(b); /* before the address: one that changes now is an old one later */
 	if (!endpoint_addr(b->endpoint, &to))
 		return false;
 	if (c->tls != NULL)
@@ -170,7 +177,8 @@ static bool backend_reuse(struct backend *b)
 {
 	if (!b->may_reuse)
 		return false;
-	b->d = pool_take(&b->worker->pool, b->endpoint, b->cluster->kind);
+	b->kind = kind_now(b);
+	b->d = pool_take(&b->worker->pool, b->endpoint, b->kind);
 	if (b->d == NULL)
 		return false;
 	b->is_reused = b->is_open = true;
@@ -250,7 +258,7 @@ void backend_keep(struct backend *b)
 	if (c->pool.max_idle == 0 || b->worker->is_draining || b->worker->is_stopping)
 		duplex_finish(b->d);
 	else
-		pool_put(&b->worker->pool, b->endpoint, b->cluster->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);
+		pool_put(&b->worker->pool, b->endpoint, b->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);
 	b->d = NULL;
 	place_drop(b);
 }

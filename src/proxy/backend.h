@@ -19,6 +19,7 @@ struct backend {
 	struct endpoint *endpoint;		/* with its place; NULL: none */
 	struct duplex *d;			/* NULL: none */
 	struct pick pick;
+	uint64_t kind;	     /* of the connection: see pool_put() */
 	uint64_t connect_ns; /* when connecting began */
 	uint32_t attempts_left;
 	uint8_t why; /* enum reason: of the last endpoint that failed */
