@@ -227,6 +227,7 @@ def test_pending_requests_to_an_endpoint_are_bounded(start, make_origin):
     for client in clients:
         client.send(build_request())
     joined(admin, 7)
+    origin.wait(lambda b: len(b.requests) == 3, "three requests")
     assert len(origin.requests) == 3
     assert admin.metrics()[f'holdfast_endpoint_pending{{cluster="c",endpoint="{origin.address}"}}'] == 3
     gate.set()
