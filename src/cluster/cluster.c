@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cluster/fitness.h"
 #include "cluster/inside.h"
 
 #include <assert.h>
@@ -21,16 +22,19 @@ struct clusters *clusters_new(void)
 	pthread_mutex_init(&c->lock, NULL);
 	hash_map_init(&c->by_name);
 	list_init(&c->found);
+	c->looks_up = true;
 	random_bytes(c->sticky_secret, sizeof(c->sticky_secret));
 	c->refcount = 1;
 	return c;
 }
 
-/* ---- what discovery has found ---- */
+/* ---- endpoints that stand in no configuration ---- */
+
+enum found_how { FOUND_DISCOVERED, FOUND_ADDED, FOUND_HOWS };
 
 struct found {
 	struct list link;
-	struct endpoint_list *list;
+	struct endpoint_list *lists[FOUND_HOWS];
 	char cluster[];
 };
 
@@ -45,7 +49,7 @@ static struct found *found_of(struct clusters *c, const char *cluster)
 	return NULL;
 }
 
-int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list)
+static int found_set(struct clusters *c, const char *cluster, enum found_how how, struct endpoint_list *list)
 {
 	struct found *f = found_of(c, cluster);
 	size_t len = strlen(cluster) + 1;
@@ -59,16 +63,36 @@ int clusters_set_discovered(struct clusters *c, const char *cluster, struct endp
 		memcpy(f->cluster, cluster, len);
 		list_append(&c->found, &f->link);
 	}
-	endpoint_list_unref(f->list);
-	f->list = list;
+	endpoint_list_unref(f->lists[how]);
+	f->lists[how] = list;
 	return 0;
+}
+
+static struct endpoint_list *found_list(struct clusters *c, const char *cluster, enum found_how how)
+{
+	struct found *f = found_of(c, cluster);
+
+	return f != NULL ? f->lists[how] : NULL;
+}
+
+int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list)
+{
+	return found_set(c, cluster, FOUND_DISCOVERED, list);
 }
 
 struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluster)
 {
-	struct found *f = found_of(c, cluster);
+	return found_list(c, cluster, FOUND_DISCOVERED);
+}
 
-	return f != NULL ? f->list : NULL;
+int clusters_set_added(struct clusters *c, const char *cluster, struct endpoint_list *list)
+{
+	return found_set(c, cluster, FOUND_ADDED, list);
+}
+
+struct endpoint_list *clusters_added(struct clusters *c, const char *cluster)
+{
+	return found_list(c, cluster, FOUND_ADDED);
 }
 
 static void found_free(struct clusters *c)
@@ -77,9 +101,15 @@ static void found_free(struct clusters *c)
 		struct found *f = container_of(node, struct found, link);
 
 		list_remove(&f->link);
-		endpoint_list_unref(f->list);
+		for (unsigned i = 0; i < FOUND_HOWS; i++)
+			endpoint_list_unref(f->lists[i]);
 		free(f);
 	}
+}
+
+void clusters_set_lookup(struct clusters *c, bool looks_up)
+{
+	c->looks_up = looks_up;
 }
 
 /* The lock is held, and is given back. */
@@ -124,6 +154,7 @@ static struct cluster *cluster_make(struct clusters *registry, const char *name)
 	hash_map_init(&c->endpoints);
 	learned_init(&c->learned);
 	list_init(&c->views);
+	list_init(&c->waiters);
 	c->registry = registry;
 	c->name = strdup(name);
 	if (c->name == NULL || hash_map_put(&registry->by_name, c->name, strlen(name), c) != 0) {
@@ -231,25 +262,37 @@ static bool member_judge(struct cluster_member *m)
 	return true;
 }
 
+static bool member_has_room(const struct cluster_member *m, uint32_t active)
+{
+	uint32_t max_pending = m->tier->config->max_pending;
+
+	return (m->max_connections == 0 || active < m->max_connections) &&
+	       (max_pending == 0 || atomic_load_explicit(&m->endpoint->pending, memory_order_relaxed) < max_pending) &&
+	       !m->endpoint->fitness.is_paced_out;
+}
+
 static void member_hear(struct cluster_member *m)
 {
 	struct cluster_tier *t = m->tier;
 	const struct endpoint *e = m->endpoint;
 	uint32_t active = atomic_load_explicit(&e->active, memory_order_relaxed);
 	bool is_candidate = m->is_well || (m->is_present && t->view->is_panicking);
-	bool is_open =
-		is_candidate && !m->is_tried && (m->max_connections == 0 || active < m->max_connections);
+	bool is_open = is_candidate && !m->is_tried && member_has_room(m, active);
 
 	if (active == m->active && is_open == m->is_open && is_candidate == m->is_candidate &&
 	    m->share == e->fitness.share)
 		return;
-	t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
-	t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
-	t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
+	if (is_open && m->is_open) { /* and so a candidate, as before: most of the time */
+		t->open_active += (uint64_t)active - m->active;
+	} else {
+		t->candidates_count += (uint32_t)is_candidate - (uint32_t)m->is_candidate;
+		t->open_count += (uint32_t)is_open - (uint32_t)m->is_open;
+		t->open_active += (is_open ? active : 0) - (uint64_t)(m->is_open ? m->active : 0);
+		m->is_candidate = is_candidate;
+		m->is_open = is_open;
+	}
 	m->active = active;
 	m->share = e->fitness.share;
-	m->is_candidate = is_candidate;
-	m->is_open = is_open;
 	t->algorithm->changed(t, m->place);
 }
 
@@ -305,6 +348,13 @@ void cluster_hear_endpoint(struct endpoint *e)
 	}
 }
 
+/* Only what it serves is another: how fit it is, they have heard. */
+static void hear_load(struct endpoint *e)
+{
+	list_for_each (node, &e->members)
+		member_hear(container_of(node, struct cluster_member, of_endpoint));
+}
+
 void cluster_hear_view(struct cluster_view *v)
 {
 	for (uint32_t i = 0; i < v->members_count; i++)
@@ -324,7 +374,7 @@ void cluster_hear_fallen(struct cluster *c)
 		next = e->fallen_next;
 		/* from here on it may be pushed again; an exchange, so that what fell before it is seen */
 		atomic_exchange_explicit(&e->is_fallen, false, memory_order_acq_rel);
-		cluster_hear_endpoint(e);
+		hear_load(e);
 	}
 }
 
@@ -412,13 +462,17 @@ static void clock_heed(struct cluster *c)
 		cluster_clock(c, now_ms);
 }
 
-static void endpoint_take_place(struct endpoint *e)
+static void endpoint_take_place(struct endpoint *e, const struct cluster_config *config)
 {
 	endpoint_ref(e);
+	if (config->max_pending > 0)
+		atomic_fetch_add_explicit(&e->pending, 1, memory_order_relaxed);
+	if (e->fitness.slow_from_ms != 0)
+		fitness_pace(e, config);
 	atomic_fetch_add_explicit(&e->active, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->total, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&e->cluster->active, 1, memory_order_relaxed);
-	cluster_hear_endpoint(e);
+	hear_load(e);
 }
 
 /* Who served the client before goes on, as long as it may: also a backup, which has its session. */
@@ -450,7 +504,7 @@ enum pick_result cluster_pick(struct cluster_view *v, const struct pick *p, stru
 	if (p->tried_count != 0)
 		tried_set(v, p, false);
 	if (picked != NULL) {
-		endpoint_take_place(picked);
+		endpoint_take_place(picked, v->config);
 		*out = picked;
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -26,6 +26,7 @@ struct cluster_member {
 	bool is_backup;
 	char token[STICKY_TOKEN_LEN + 1]; /* "": the cluster has no affinity.cookie */
 	bool is_remote; /* in another zone than the proxy */
+	bool is_added;	/* at run time: neither configured nor discovered */
 
 	/* under the cluster's lock */
 	bool is_present;
@@ -50,6 +51,7 @@ struct cluster_view {
 	struct cluster_member *members;
 	uint32_t members_count;
 	struct endpoint_list *discovered; /* whose endpoints are members, too; NULL: none */
+	struct endpoint_list *added;	  /* the same, of those that were added at run time */
 	struct hash_map by_endpoint; /* members by their endpoint's address in memory */
 	struct hash_map by_token;    /* members by what a cookie may show; empty without affinity.cookie */
 	struct hash_map by_id;	     /* members by endpoint.id_hash; empty without affinity.learn */
@@ -61,16 +63,27 @@ struct clusters *clusters_new(void);
 /* All views are gone; endpoints may still be referenced, and go by themselves. */
 void clusters_free(struct clusters *c); /* accepts NULL */
 
+/* Whether a view looks up names that are new to it, which blocks (the default), or leaves them to somebody else.  Control
+ * thread. */
+void clusters_set_lookup(struct clusters *c, bool looks_up);
+
 /* What was found for a cluster with `discover`: views that are made from now on have it.  Takes the list; kept by name, also
  * before there is such a cluster, so that a reload goes by the last good answer.  0 or -ENOMEM.  Control thread. */
 int clusters_set_discovered(struct clusters *c, const char *cluster, struct endpoint_list *list);
 /* The last one, borrowed until the next is set; NULL: none. */
 struct endpoint_list *clusters_discovered(struct clusters *c, const char *cluster);
 
-/* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts are looked up
- * (blocking, control thread); one that cannot be resolved is logged, and keeps the addresses it had; without any it
- * stays, and is not picked.  Keeps config until cluster_view_free().  NULL: out of memory. */
+/* The same for endpoints that were added by command: members beside the configured and the discovered ones, across reloads,
+ * until they are taken out. */
+int clusters_set_added(struct clusters *c, const char *cluster, struct endpoint_list *list);
+struct endpoint_list *clusters_added(struct clusters *c, const char *cluster);
+
+/* The view of one cluster; finds the living cluster and endpoints by name or makes them.  Names of hosts that are new are
+ * looked up (blocking, control thread); one that cannot be resolved is logged, stays, and is not picked until somebody
+ * finds its address (control/hostnames).  Keeps config until cluster_view_free().  NULL: out of memory. */
 struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config);
+/* The same configuration again, since endpoints have come or gone: weights that were set stay set. */
+struct cluster_view *cluster_view_again(struct clusters *c, const struct cluster_view *old);
 /* Endpoints that no view names any more go with their last reference.  In any thread. */
 void cluster_view_free(struct cluster_view *v); /* accepts NULL */
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/fitness.h"
 #include "cluster/inside.h"
 
 #include <assert.h>
@@ -118,44 +119,76 @@ bool endpoint_addr(struct endpoint *e, struct addr *out)
 	return is_there;
 }
 
+/* Connections to the address that was in use are not used again (proxy/backend). */
+static void endpoint_turn(struct endpoint *e, uint32_t at)
+{
+	e->addrs_at = at;
+	atomic_fetch_add_explicit(&e->addr_turn, 1, memory_order_relaxed);
+}
+
 void endpoint_addr_failed(struct endpoint *e, const struct addr *failed)
 {
 	pthread_mutex_lock(&e->cluster->lock);
 	/* many connects fail at once; only the first of them turns the page */
 	if (e->addrs_count > 1 && addr_is_equal(&e->addrs[e->addrs_at], failed))
-		e->addrs_at = (e->addrs_at + 1) % e->addrs_count;
+		endpoint_turn(e, (e->addrs_at + 1) % e->addrs_count);
 	pthread_mutex_unlock(&e->cluster->lock);
 }
 
-void endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count)
+/* Where the address in use is in a new list; UINT32_MAX: nowhere. */
+static uint32_t used_in(const struct endpoint *e, const struct addr *addrs, uint32_t count)
 {
-	struct addr *old = addrs;
-	bool is_same;
+	for (uint32_t i = 0; e->addrs_count > 0 && i < count; i++)
+		if (addr_is_equal(&e->addrs[e->addrs_at], &addrs[i]))
+			return i;
+	return UINT32_MAX;
+}
+
+bool endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count)
+{
+	struct addr *old;
+	uint32_t used;
 
 	pthread_mutex_lock(&e->cluster->lock);
-	is_same = e->addrs_count == count;
-	for (uint32_t i = 0; is_same && i < count; i++)
-		is_same = addr_is_equal(&e->addrs[i], &addrs[i]);
-	if (!is_same) {
-		old = e->addrs;
-		e->addrs = addrs;
-		e->addrs_count = count;
-		e->addrs_at = 0;
+	used = used_in(e, addrs, count);
+	old = e->addrs;
+	e->addrs = addrs;
+	e->addrs_count = count;
+	if (used != UINT32_MAX)
+		e->addrs_at = used;
+	else
+		endpoint_turn(e, 0);
+	if (old == NULL)
 		cluster_hear_endpoint(e);
-	}
 	pthread_mutex_unlock(&e->cluster->lock);
 	free(old);
+	return used == UINT32_MAX;
 }
 
-void endpoint_release(struct endpoint *e)
+void endpoint_say(struct endpoint *e, const char *why)
+{
+	pthread_mutex_lock(&e->cluster->lock);
+	fitness_say(e, why);
+	pthread_mutex_unlock(&e->cluster->lock);
+}
+
+void endpoint_connected(struct endpoint *e, uint64_t took_us)
+{
+	uint32_t was_us = atomic_load_explicit(&e->connect_us, memory_order_relaxed);
+	uint32_t us = took_us < UINT32_MAX / 8 ? (uint32_t)took_us : UINT32_MAX / 8;
+
+	if (was_us != 0)
+		us = (was_us * 7 + us) / 8;
+	/* of two at once one may be lost, which a mean can bear */
+	atomic_store_explicit(&e->connect_us, us == 0 ? 1 : us, memory_order_relaxed);
+}
+
+/* On the stack of those whom the next pick has to hear of. */
+static void endpoint_fall(struct endpoint *e)
 {
 	struct cluster *c = e->cluster;
 	struct endpoint *head;
-	unsigned before = atomic_fetch_sub_explicit(&e->active, 1, memory_order_relaxed);
 
-	assert(before > 0);
-	(void)before;
-	atomic_fetch_sub_explicit(&c->active, 1, memory_order_relaxed);
 	if (atomic_exchange_explicit(&e->is_fallen, true, memory_order_acq_rel))
 		return;
 	head = atomic_load_explicit(&c->fallen, memory_order_relaxed);
@@ -163,4 +196,23 @@ void endpoint_release(struct endpoint *e)
 		e->fallen_next = head;
 	} while (!atomic_compare_exchange_weak_explicit(&c->fallen, &head, e, memory_order_release,
 							memory_order_relaxed));
+}
+
+void endpoint_release(struct endpoint *e)
+{
+	unsigned before = atomic_fetch_sub_explicit(&e->active, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	(void)before;
+	atomic_fetch_sub_explicit(&e->cluster->active, 1, memory_order_relaxed);
+	endpoint_fall(e);
+}
+
+void endpoint_answered(struct endpoint *e)
+{
+	unsigned before = atomic_fetch_sub_explicit(&e->pending, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	(void)before;
+	endpoint_fall(e);
 }

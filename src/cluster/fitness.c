@@ -10,6 +10,8 @@
 
 /* A slow start goes in steps of a hundredth. */
 #define SLOW_STEP 10u
+/* slow_start_rate is kept over intervals of this length, or of as long as one connection takes. */
+#define PACE_MS 100u
 
 const char *endpoint_mode_name(enum endpoint_mode mode)
 {
@@ -50,6 +52,50 @@ static uint64_t slow_start_ms(const struct cluster *c)
 	return policy == NULL ? 0 : policy->slow_start_ms;
 }
 
+static uint64_t pace_interval_ms(double rate_per_s)
+{
+	uint64_t one_ms = (uint64_t)(1000 / rate_per_s);
+
+	return one_ms > PACE_MS ? one_ms : PACE_MS;
+}
+
+void fitness_pace(struct endpoint *e, const struct cluster_config *config)
+{
+	struct endpoint_fitness *f = &e->fitness;
+	double rate_per_s = config->slow_start_rate_per_s;
+	uint64_t now_ms, interval_ms;
+
+	if (rate_per_s <= 0)
+		return;
+	now_ms = clock_now_ms();
+	interval_ms = pace_interval_ms(rate_per_s);
+	if (now_ms >= f->pace_ms + interval_ms) {
+		f->pace_ms = now_ms;
+		f->paced = 0;
+	}
+	f->paced++;
+	if (f->paced + 1 > rate_per_s * (double)interval_ms / 1000) {
+		f->is_paced_out = true;
+		due_at(e->cluster, f->pace_ms + interval_ms);
+	}
+}
+
+static void pace_go_on(struct endpoint *e, uint64_t now_ms)
+{
+	const struct cluster_config *policy = cluster_policy(e->cluster);
+	struct endpoint_fitness *f = &e->fitness;
+	uint64_t open_ms;
+
+	if (!f->is_paced_out)
+		return;
+	open_ms = policy == NULL || policy->slow_start_rate_per_s <= 0 || f->slow_from_ms == 0 ?
+			  0 :
+			  f->pace_ms + pace_interval_ms(policy->slow_start_rate_per_s);
+	f->is_paced_out = now_ms < open_ms;
+	if (f->is_paced_out)
+		due_at(e->cluster, open_ms);
+}
+
 static void slow_begin(struct endpoint *e, uint64_t now_ms, uint64_t whole_ms)
 {
 	if (whole_ms == 0)
@@ -74,7 +120,7 @@ static void slow_go_on(struct endpoint *e, uint64_t now_ms)
 	due_at(e->cluster, f->slow_from_ms + (f->share + SLOW_STEP) * whole_ms / ENDPOINT_FULL_SHARE + 1);
 }
 
-static void say_changed(struct endpoint *e, const char *why)
+void fitness_say(struct endpoint *e, const char *why)
 {
 	e->fitness.since_ns = clock_wall_ns();
 	snprintf(e->fitness.why, sizeof(e->fitness.why), "%s", why);
@@ -85,7 +131,7 @@ static void readmit(struct endpoint *e, uint64_t now_ms)
 	e->fitness.ejected_until_ms = 0;
 	e->fitness.readmitted_ms = now_ms;
 	atomic_store_explicit(&e->streak, 0, memory_order_relaxed);
-	say_changed(e, "the ejection is over");
+	fitness_say(e, "the ejection is over");
 	log_info("cluster %s: endpoint %s: the ejection is over", e->cluster->name, e->name);
 	slow_begin(e, now_ms, slow_start_ms(e->cluster));
 }
@@ -99,7 +145,7 @@ void cluster_clock(struct cluster *c, uint64_t now_ms)
 	while ((e = hash_map_next(&c->endpoints, &cursor)) != NULL) {
 		struct endpoint_fitness *f = &e->fitness;
 
-		if (f->ejected_until_ms == 0 && f->slow_from_ms == 0)
+		if (f->ejected_until_ms == 0 && f->slow_from_ms == 0 && !f->is_paced_out)
 			continue;
 		if (f->ejected_until_ms > now_ms)
 			due_at(c, f->ejected_until_ms);
@@ -107,6 +153,7 @@ void cluster_clock(struct cluster *c, uint64_t now_ms)
 			readmit(e, now_ms);
 		if (f->slow_from_ms != 0)
 			slow_go_on(e, now_ms);
+		pace_go_on(e, now_ms);
 		cluster_hear_endpoint(e);
 	}
 }
@@ -141,7 +188,7 @@ void endpoint_set_mode(struct endpoint *e, enum endpoint_mode mode, const char *
 		bool is_back = mode == ENDPOINT_READY && e->fitness.mode == ENDPOINT_DISABLED;
 
 		e->fitness.mode = mode;
-		say_changed(e, why);
+		fitness_say(e, why);
 		log_info("cluster %s: endpoint %s is %s: %s", c->name, e->name, endpoint_mode_name(mode), why);
 		if (is_back)
 			slow_begin(e, clock_now_ms(), slow_start_ms(c));
@@ -159,7 +206,7 @@ void endpoint_set_health(struct endpoint *e, enum endpoint_health health, const 
 		bool is_back = health == ENDPOINT_UP && e->fitness.health == ENDPOINT_DOWN;
 
 		e->fitness.health = health;
-		say_changed(e, why);
+		fitness_say(e, why);
 		log_line(health == ENDPOINT_DOWN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
 			 "cluster %s: endpoint %s is %s: %s", c->name, e->name, endpoint_health_name(health), why);
 		if (is_back)
@@ -172,7 +219,8 @@ void endpoint_set_health(struct endpoint *e, enum endpoint_health health, const 
 void fitness_eject(struct endpoint *e, uint64_t now_ms, uint64_t for_ms, const char *why)
 {
 	e->fitness.ejected_until_ms = now_ms + for_ms;
-	say_changed(e, why);
+	e->fitness.ejections_total++;
+	fitness_say(e, why);
 	log_warn("cluster %s: endpoint %s is ejected for %llu.%03llu s: %s", e->cluster->name, e->name,
 		 (unsigned long long)for_ms / 1000, (unsigned long long)for_ms % 1000, why);
 	due_at(e->cluster, now_ms + for_ms);

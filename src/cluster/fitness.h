@@ -20,8 +20,15 @@ void endpoint_set_health(struct endpoint *e, enum endpoint_health health, const 
 /* A view that is being made names it: where its cluster serves already and it does not, it starts slowly. */
 void fitness_arrive(struct endpoint *e, const struct cluster_config *config);
 
+/* Under the lock: why it is as it is, since now. */
+void fitness_say(struct endpoint *e, const char *why);
+
 /* Under the lock: it is put aside until then. */
 void fitness_eject(struct endpoint *e, uint64_t now_ms, uint64_t for_ms, const char *why);
+
+/* Under the lock: a connection to one in its slow start; where slow_start_rate forbids another one, it is closed until the
+ * clock says otherwise. */
+void fitness_pace(struct endpoint *e, const struct cluster_config *config);
 
 /* Under the lock: another view is the newest. */
 void cluster_policies_changed(struct cluster *c);

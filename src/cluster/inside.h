@@ -12,6 +12,7 @@
 struct clusters {
 	pthread_mutex_t lock; /* held alone, never with a cluster's */
 	struct hash_map by_name;
+	bool looks_up;	   /* a view looks up names that are new to it (blocking) */
 	struct list found; /* what discovery has found, by the clusters' names */
 	uint32_t refcount; /* the owner's, and one a cluster; under the lock */
 	uint8_t sticky_secret[STICKY_SECRET_LEN]; /* of clusters without a file; made once, so that a reload keeps it */
@@ -31,6 +32,8 @@ struct cluster {
 	uint64_t close_next_us;	      /* under the lock: when the next connection may be closed (cluster/leaving) */
 	uint64_t rebalance_at_ms;     /* under the lock; 0: nothing has come that it is for */
 	bool was_in_force;	      /* under the lock: the last configuration had it */
+	struct list waiters;	      /* under the lock: cluster_waiter.link, see cluster/queue */
+	atomic_uint waiting;	      /* how many those are */
 	struct list views;	      /* under the lock: cluster_view.of_cluster, the newest last */
 };
 
@@ -55,12 +58,11 @@ void cluster_hear_view(struct cluster_view *v);
 /* Under the lock: ends ejections and goes on with slow starts whose time has come. */
 void cluster_clock(struct cluster *c, uint64_t now_ms);
 
+/* Under the lock: how long the connections of one that leaves are left alone. */
+uint64_t endpoint_close_after_ms(const struct endpoint *e);
 /* Under the lock: says once that one which leaves has no connections any more. */
 void endpoint_say_left(struct endpoint *e, uint64_t now_ms);
 
 /* The living endpoint, or a new one; gives a reference.  NULL: out of memory. */
 struct endpoint *endpoint_find(struct cluster *c, const char *name);
-/* Takes the array (malloc).  Where nothing has changed, the one in use stays the one in use. */
-void endpoint_set_addrs(struct endpoint *e, struct addr *addrs, uint32_t count);
-
 #endif

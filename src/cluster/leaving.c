@@ -54,7 +54,7 @@ static void policy_take(struct endpoint *e, const struct cluster_config *config)
 	atomic_store_explicit(&e->close_code, (unsigned short)config->drain.close_code, memory_order_relaxed);
 }
 
-static uint64_t timeout_of(const struct endpoint *e)
+uint64_t endpoint_close_after_ms(const struct endpoint *e)
 {
 	bool is_at_once = e->leaving.cause == REASON_ENDPOINT_UNHEALTHY && e->leaving.on_unhealthy == ON_UNHEALTHY_CLOSE;
 
@@ -70,7 +70,7 @@ static void leaving_begin(struct endpoint *e, enum reason cause, const struct lo
 	e->leaving.is_empty = active == 0;
 	if (active > 0)
 		log_info("cluster %s: endpoint %s: %s: %u connections, to be closed in %llu s, %.0f a second", e->cluster->name,
-			 e->name, reason_of(cause)->text, active, (unsigned long long)timeout_of(e) / 1000,
+			 e->name, reason_of(cause)->text, active, (unsigned long long)endpoint_close_after_ms(e) / 1000,
 			 e->leaving.rate_per_s);
 }
 
@@ -87,7 +87,7 @@ static void leaving_end(struct endpoint *e, struct look *l)
 
 static void leaving_go_on(struct endpoint *e, struct look *l)
 {
-	uint64_t until_ms = e->leaving.from_ms + timeout_of(e);
+	uint64_t until_ms = e->leaving.from_ms + endpoint_close_after_ms(e);
 	unsigned active = atomic_load_explicit(&e->active, memory_order_relaxed);
 
 	if (l->now_ms < until_ms) {

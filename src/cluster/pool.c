@@ -30,6 +30,7 @@ static struct duplex *idle_remove(struct idle *i)
 	list_remove(&i->link);
 	slab_free(&p->idles, i);
 	p->count--;
+	atomic_fetch_sub_explicit(&shelf->endpoint->idle, 1, memory_order_relaxed);
 	if (--shelf->count == 0) {
 		hash_map_remove(&p->by_endpoint, &shelf->endpoint, sizeof(shelf->endpoint));
 		endpoint_unref(shelf->endpoint);
@@ -142,6 +143,7 @@ void pool_put(struct pool *p, struct endpoint *e, uint64_t kind, struct duplex *
 	list_prepend(&shelf->idles, &i->link);
 	shelf->count++;
 	p->count++;
+	atomic_fetch_add_explicit(&e->idle, 1, memory_order_relaxed);
 	while (shelf->count > max_idle)
 		idle_close(container_of(shelf->idles.prev, struct idle, link));
 	if (idle_ms != 0)

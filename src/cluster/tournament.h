@@ -14,7 +14,7 @@ struct rank {
 
 struct tournament {
 	uint32_t count;
-	uint32_t *winners;  /* node 1 is the root, the leaves begin at `count`; PICK_NOBODY: nobody below */
+	uint32_t *winners;  /* node 1 is the root, the leaves begin at `count`; `count`: nobody below */
 	struct rank *ranks; /* also of who is out */
 };
 
@@ -28,13 +28,13 @@ void tournament_leave(struct tournament *t, uint32_t player);
 
 static inline bool tournament_has(const struct tournament *t, uint32_t player)
 {
-	return t->winners[t->count + player] != PICK_NOBODY;
+	return t->winners[t->count + player] != t->count;
 }
 
 /* PICK_NOBODY: all are out. */
 static inline uint32_t tournament_first(const struct tournament *t)
 {
-	return t->winners[1];
+	return t->winners[1] != t->count ? t->winners[1] : PICK_NOBODY;
 }
 
 #endif

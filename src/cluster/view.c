@@ -19,9 +19,11 @@ static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *c
 {
 	const char *cluster = e->cluster->name, *error = NULL;
 	struct addr *addrs = NULL;
-	struct addr was;
 	uint32_t count = 1;
 
+	if (config->addr_literal.len == 0 && (e->was_looked_up || !e->cluster->registry->looks_up))
+		return true;
+	e->was_looked_up = true;
 	if (config->addr_literal.len == 0) {
 		count = resolve_host(config->host, config->port, &addrs, &error);
 	} else {
@@ -32,14 +34,9 @@ static bool endpoint_resolve(struct endpoint *e, const struct endpoint_config *c
 	}
 	if (count > 0)
 		endpoint_set_addrs(e, addrs, count);
-	else if (endpoint_addr(e, &was))
-		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it keeps its old address",
-			 cluster, e->name, error);
 	else
-		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it is not used before a "
-			 "reload "
-			 "finds it",
-			 cluster, e->name, error);
+		log_warn("cluster \"%s\": endpoint \"%s\" cannot be looked up (%s): it is not used before that succeeds", cluster,
+			 e->name, error);
 	return true;
 }
 
@@ -79,10 +76,22 @@ static bool view_set_affinity(struct cluster_view *v)
 	return true;
 }
 
+static bool view_has(const struct cluster_view *v, const char *name)
+{
+	struct endpoint *e;
+
+	pthread_mutex_lock(&v->cluster->lock);
+	e = hash_map_find(&v->cluster->endpoints, name, strlen(name));
+	pthread_mutex_unlock(&v->cluster->lock);
+	/* compared by address alone: it may be gone meanwhile, and is no member then */
+	return e != NULL && hash_map_find(&v->by_endpoint, &e, sizeof(e)) != NULL;
+}
+
 static bool view_add_member(struct cluster_view *v, const struct endpoint_config *config)
 {
 	struct endpoint *e = endpoint_find(v->cluster, config->address);
 	struct cluster_member *m = &v->members[v->members_count];
+	const char *own_zone = v->config->own_zone;
 
 	if (e == NULL)
 		return false;
@@ -93,7 +102,7 @@ static bool view_add_member(struct cluster_view *v, const struct endpoint_config
 		.weight = config->weight,
 		.max_connections = config->max_connections,
 		.is_backup = config->backup,
-		.is_remote = config->is_remote,
+		.is_remote = config->zone != NULL && own_zone != NULL && strcmp(config->zone, own_zone) != 0,
 		.share = ENDPOINT_FULL_SHARE,
 	};
 	list_init(&m->of_endpoint);
@@ -102,6 +111,29 @@ static bool view_add_member(struct cluster_view *v, const struct endpoint_config
 	if (!put_once(&v->by_endpoint, &m->endpoint, sizeof(m->endpoint), m))
 		return false;
 	return endpoint_resolve(e, config);
+}
+
+/* Those of the list that are not members yet: what the configuration says of one holds. */
+static bool view_add_found(struct cluster_view *v, const struct endpoint_list *list, bool is_added)
+{
+	for (size_t i = 0; list != NULL && i < list->endpoints_count; i++) {
+		uint32_t before = v->members_count;
+
+		if (view_has(v, list->endpoints[i].address))
+			continue;
+		if (!view_add_member(v, &list->endpoints[i]))
+			return false;
+		v->members[before].is_added = is_added;
+	}
+	return true;
+}
+
+static bool view_add_members(struct cluster_view *v)
+{
+	for (size_t i = 0; i < v->config->endpoints_count; i++)
+		if (!view_add_member(v, &v->config->endpoints[i]))
+			return false;
+	return view_add_found(v, v->discovered, false) && view_add_found(v, v->added, true);
 }
 
 static void tier_free(struct cluster_tier *t)
@@ -178,11 +210,32 @@ static bool tiers_make(struct cluster_view *v, const struct algorithm *algorithm
 	return true;
 }
 
-struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config)
+static struct endpoint_list *list_ref(struct endpoint_list *l)
+{
+	return l != NULL ? endpoint_list_ref(l) : NULL;
+}
+
+static size_t list_count(const struct endpoint_list *l)
+{
+	return l != NULL ? l->endpoints_count : 0;
+}
+
+/* Weights that were set by command. */
+static void keep_weights(struct cluster_view *v, const struct cluster_view *old)
+{
+	for (uint32_t i = 0; i < v->members_count; i++) {
+		const struct cluster_member *was = cluster_view_member(old, v->members[i].endpoint);
+
+		if (was != NULL && was->weight != was->config->weight)
+			v->members[i].weight = was->weight;
+	}
+}
+
+static struct cluster_view *view_make(struct clusters *c, const struct cluster_config *config,
+				      const struct cluster_view *old)
 {
 	const struct algorithm *algorithm = algorithm_find(config->balance);
 	struct cluster_view *v = calloc(1, sizeof(*v));
-	struct endpoint_list *found;
 
 	assert(algorithm != NULL); /* config/check has compared it with algorithm_names() */
 	if (v == NULL)
@@ -193,23 +246,17 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 	hash_map_init(&v->by_token);
 	hash_map_init(&v->by_id);
 	v->cluster = cluster_find(c, config->name);
-	found = config->discover != NULL ? clusters_discovered(c, config->name) : NULL;
-	if (found != NULL)
-		v->discovered = endpoint_list_ref(found);
-	v->members = calloc(config->endpoints_count + (found != NULL ? found->endpoints_count : 0) + 1,
+	if (config->discover != NULL)
+		v->discovered = list_ref(clusters_discovered(c, config->name));
+	v->added = list_ref(clusters_added(c, config->name));
+	v->members = calloc(config->endpoints_count + list_count(v->discovered) + list_count(v->added) + 1,
 			    sizeof(*v->members));
 	if (v->cluster == NULL || v->members == NULL)
 		goto fail;
-	for (size_t i = 0; i < config->endpoints_count; i++) {
-		if (!view_add_member(v, &config->endpoints[i]))
-			goto fail;
-	}
-	for (size_t i = 0; found != NULL && i < found->endpoints_count; i++) {
-		if (!view_add_member(v, &found->endpoints[i]))
-			goto fail;
-	}
-	if (!view_set_affinity(v))
+	if (!view_add_members(v) || !view_set_affinity(v))
 		goto fail;
+	if (old != NULL)
+		keep_weights(v, old);
 	if (!tiers_make(v, algorithm, v->tiers))
 		goto fail;
 	view_link(v);
@@ -217,6 +264,16 @@ struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_c
 fail:
 	cluster_view_free(v);
 	return NULL;
+}
+
+struct cluster_view *cluster_view_new(struct clusters *c, const struct cluster_config *config)
+{
+	return view_make(c, config, NULL);
+}
+
+struct cluster_view *cluster_view_again(struct clusters *c, const struct cluster_view *old)
+{
+	return view_make(c, old->config, old);
 }
 
 void cluster_view_free(struct cluster_view *v)
@@ -240,6 +297,7 @@ void cluster_view_free(struct cluster_view *v)
 	hash_map_done(&v->by_token);
 	hash_map_done(&v->by_id);
 	endpoint_list_unref(v->discovered);
+	endpoint_list_unref(v->added);
 	free(v->members);
 	free(v);
 }

@@ -39,12 +39,9 @@ static void check_endpoints(struct checker *k, struct cluster_config *c, struct 
 	    (list == NULL || node_is_null(list) || list->kind == NODE_SEQUENCE))
 		load_error(k->load, n, "%s has no endpoints: add `endpoints:` or `discover:`",
 			   check_label(label, "cluster", c->name));
-	for (size_t i = 0; i < c->endpoints_count; i++) {
-		struct endpoint_config *e = &c->endpoints[i];
-
-		endpoint_config_resolve(e, k->load->memory);
-		e->is_remote = e->zone != NULL && k->config->zone != NULL && strcmp(e->zone, k->config->zone) != 0;
-	}
+	c->own_zone = k->config->zone;
+	for (size_t i = 0; i < c->endpoints_count; i++)
+		endpoint_config_resolve(&c->endpoints[i], k->load->memory);
 	if (!has_weight(c))
 		load_warning(k->load, list, "every endpoint of %s has weight 0: it gets no connections",
 			     check_label(label, "cluster", c->name));
@@ -136,12 +133,20 @@ static void check_balance(struct checker *k, const struct cluster_config *c, str
 			   "or claim:NAME");
 }
 
+static void check_pace(struct checker *k, const struct cluster_config *c, struct node *n)
+{
+	if (c->slow_start_rate_per_s > 0 && c->slow_start_ms == 0)
+		load_error(k->load, check_place(n, "slow_start_rate"),
+			   "slow_start_rate holds while an endpoint starts slowly: add `slow_start:`");
+}
+
 void check_cluster(struct checker *k, struct cluster_config *c, struct node *n)
 {
 	if (n->kind != NODE_MAPPING)
 		return; /* said already */
 	check_endpoints(k, c, n);
 	check_balance(k, c, n);
+	check_pace(k, c, n);
 	check_cluster_tls(k, c, n);
 	check_affinity(k, &c->affinity, node_get(n, "affinity"));
 	check_discover(k, c->discover, node_get(n, "discover"));

@@ -586,7 +586,6 @@ struct endpoint_config {
 	uint32_t max_connections;
 	bool backup;
 	char *zone;
-	bool is_remote;		  /* `zone` is another than the proxy's */
 	char *host;		  /* of address, without brackets; the path of a UNIX socket */
 	uint16_t port;		  /* of address; 0 for UNIX */
 	struct addr addr_literal; /* len 0: `host` is a name, resolved by cluster/ */
@@ -629,12 +628,15 @@ struct cluster_config {
 	struct outlier_config outlier;
 	double panic_threshold_percent;
 	uint64_t slow_start_ms;
+	double slow_start_rate_per_s;
 	struct drain_config drain;
 	struct rebalance_config rebalance;
 	uint32_t max_connections; /* the cluster's, over all endpoints */
+	uint32_t max_pending;	  /* of each endpoint */
 	struct endpoint_config *endpoints;
 	size_t endpoints_count;
 	struct discover_config *discover; /* NULL: endpoints only */
+	const char *own_zone;		  /* the proxy's; NULL: none is nearer than another */
 };
 
 /* --- the whole --- */
@@ -703,10 +705,15 @@ const struct route_config *config_find_route(const struct listener_config *l, co
 /* `discover.endpoints_file`: a list of endpoints as a cluster has it, JSON or YAML, alone or under `endpoints:`.  Gives a
  * list with one reference, or NULL and errors. */
 struct endpoint_list *endpoint_list_load(const char *path, struct config_errors *errors);
+/* The same from bytes; `name` stands for the file in messages. */
+struct endpoint_list *endpoint_list_load_bytes(const char *name, const char *bytes, size_t len,
+					       struct config_errors *errors);
 /* An empty one, to be filled before anybody else sees it; NULL: out of memory. */
 struct endpoint_list *endpoint_list_new(size_t endpoints_max);
 /* "HOST:PORT" with weight 1; false: that is no endpoint, or out of memory. */
 bool endpoint_list_add(struct endpoint_list *l, const char *address);
+/* A copy of `from`; false: out of memory. */
+bool endpoint_list_copy(struct endpoint_list *l, const struct endpoint_config *from);
 struct endpoint_list *endpoint_list_ref(struct endpoint_list *l);
 void endpoint_list_unref(struct endpoint_list *l); /* accepts NULL */
 bool endpoint_list_is_equal(const struct endpoint_list *a, const struct endpoint_list *b);

@@ -39,9 +39,27 @@ void endpoint_list_unref(struct endpoint_list *l)
 
 bool endpoint_list_add(struct endpoint_list *l, const char *address)
 {
-	struct endpoint_config e = { .address = config_memory_text(l->memory, address, strlen(address)), .weight = 1 };
+	struct endpoint_config e = { .address = config_memory_text(l->memory, address, strlen(address)),
+				     .weight = 1 };
 
 	if (!endpoint_config_resolve(&e, l->memory) || config_memory_has_failed(l->memory))
+		return false;
+	l->endpoints[l->endpoints_count++] = e;
+	return true;
+}
+
+static bool copy_text(struct config_memory *memory, char **to, const char *from)
+{
+	*to = from == NULL ? NULL : config_memory_text(memory, from, strlen(from));
+	return from == NULL || *to != NULL;
+}
+
+bool endpoint_list_copy(struct endpoint_list *l, const struct endpoint_config *from)
+{
+	struct endpoint_config e = *from;
+
+	if (!copy_text(l->memory, &e.address, from->address) || !copy_text(l->memory, &e.host, from->host) ||
+	    !copy_text(l->memory, &e.zone, from->zone))
 		return false;
 	l->endpoints[l->endpoints_count++] = e;
 	return true;
@@ -69,11 +87,19 @@ bool endpoint_list_is_equal(const struct endpoint_list *a, const struct endpoint
 /* A list by itself is the one key of a mapping. */
 static void load_root(struct loader *l, struct endpoint_list *list, struct node *root)
 {
-	struct node key = { .kind = NODE_SCALAR, .is_complete = true, .line = root->line, .column = root->column,
-			    .text = (char[]){ "endpoints" }, .text_len = 9 };
+	struct node key = { .kind = NODE_SCALAR,
+			    .is_complete = true,
+			    .line = root->line,
+			    .column = root->column,
+			    .text = (char[]){ "endpoints" },
+			    .text_len = 9 };
 	struct node_entry entry = { &key, root };
-	struct node map = { .kind = NODE_MAPPING, .is_complete = true, .line = root->line, .column = root->column,
-			    .count = 1, .entries = &entry };
+	struct node map = { .kind = NODE_MAPPING,
+			    .is_complete = true,
+			    .line = root->line,
+			    .column = root->column,
+			    .count = 1,
+			    .entries = &entry };
 	struct node *n = root->kind == NODE_MAPPING ? root : &map;
 
 	load_mapping(l, endpoint_list_keys, n, list, "the file");
@@ -81,30 +107,48 @@ static void load_root(struct loader *l, struct endpoint_list *list, struct node 
 		check_endpoint_list(l, list, node_get(n, "endpoints"));
 }
 
-struct endpoint_list *endpoint_list_load(const char *path, struct config_errors *errors)
+/* What there is of `l` goes into the list; gives it, or NULL where anything was wrong. */
+static struct endpoint_list *list_read(struct loader *l, const char *bytes, size_t len)
 {
-	size_t errors_before = errors->errors_count, len = 0;
+	size_t errors_before = l->errors->errors_count;
 	struct endpoint_list *list = endpoint_list_new(0);
-	struct loader l = { .file = path, .errors = errors };
 	struct node *root;
-	char *bytes = NULL;
 
-	l.tree_memory = config_memory_new();
-	if (list != NULL && l.tree_memory != NULL && config_file_read(path, &bytes, &len, errors)) {
-		l.memory = list->memory;
-		root = tree_parse(path, bytes, len, l.tree_memory, errors);
+	l->tree_memory = config_memory_new();
+	if (list != NULL && l->tree_memory != NULL) {
+		l->memory = list->memory;
+		root = tree_parse(l->file, bytes, len, l->tree_memory, l->errors);
 		if (root != NULL)
-			load_root(&l, list, root);
+			load_root(l, list, root);
 	}
-	if (list == NULL || l.tree_memory == NULL || config_memory_has_failed(list->memory) ||
-	    config_memory_has_failed(l.tree_memory))
-		config_errors_add(errors, path, 0, 0, false, "out of memory: the list is too large");
-	free(bytes);
-	config_memory_free(l.tree_memory);
-	config_errors_sort(errors);
-	if (errors->errors_count > errors_before) {
+	if (list == NULL || l->tree_memory == NULL || config_memory_has_failed(list->memory) ||
+	    config_memory_has_failed(l->tree_memory))
+		config_errors_add(l->errors, l->file, 0, 0, false, "out of memory: the list is too large");
+	config_memory_free(l->tree_memory);
+	config_errors_sort(l->errors);
+	if (l->errors->errors_count > errors_before) {
 		endpoint_list_unref(list);
 		return NULL;
 	}
+	return list;
+}
+
+struct endpoint_list *endpoint_list_load_bytes(const char *name, const char *bytes, size_t len,
+					       struct config_errors *errors)
+{
+	struct loader l = { .file = name, .errors = errors };
+
+	return list_read(&l, bytes, len);
+}
+
+struct endpoint_list *endpoint_list_load(const char *path, struct config_errors *errors)
+{
+	struct endpoint_list *list = NULL;
+	char *bytes = NULL;
+	size_t len = 0;
+
+	if (config_file_read(path, &bytes, &len, errors))
+		list = endpoint_list_load_bytes(path, bytes, len, errors);
+	free(bytes);
 	return list;
 }

@@ -88,8 +88,10 @@ static const struct key affinity_keys[] = {
 
 static const struct key queue_keys[] = {
 	UINT(queue_config, max, .def = "0",
-	     .doc = "How many may wait when every endpoint is full; else 503."),
-	DURATION(queue_config, timeout, .def = "5s", .max = "1h", .doc = "How long they wait."),
+	     .doc = "How many may wait, in the order in which they came, when every endpoint is full (max_connections, "
+		    "max_pending, slow_start_rate); further ones get 503 with Retry-After. 0 is nobody."),
+	DURATION(queue_config, timeout, .def = "5s", .min = "10ms", .max = "1h", .flags = KEY_NOT_ZERO,
+		 .doc = "How long they wait; then 503."),
 	{ 0 },
 };
 
@@ -249,7 +251,7 @@ const struct key cluster_keys[] = {
 	LIST(cluster_config, source_addresses, struct addr, type_host_addr,
 	     .doc = "Addresses to connect from, in turn: several, where 28,000 ports to one backend are too few. "
 		    "Endpoints of another family are connected to from any."),
-	SECTION(cluster_config, queue, queue_config, queue_keys, .flags = KEY_LATER,
+	SECTION(cluster_config, queue, queue_config, queue_keys,
 		.doc = "A place to wait when every endpoint is full."),
 	OPTIONAL(cluster_config, tls, cluster_tls, cluster_tls_keys, .flags = KEY_CAN_BE_OFF,
 		 .doc = "TLS to the backends. Absent: plaintext."),
@@ -270,6 +272,9 @@ const struct key cluster_keys[] = {
 		       "never."),
 	DURATION(cluster_config, slow_start, .def = "0", .max = "1d",
 		 .doc = "A new or recovered endpoint gets its full share after this time, and less until then."),
+	RATE(cluster_config, slow_start_rate, .def = "0",
+	     .doc = "While an endpoint starts slowly, not more than so many new connections to it: one that comes back is not "
+		    "overrun by all who were waiting for it. Others wait in the `queue`. 0 is no limit."),
 	SECTION(cluster_config, drain, drain_config, drain_keys,
 		.doc = "What becomes of WebSockets and tcp connections when their endpoint leaves: when a reload removes "
 		       "it, or when it is drained."),
@@ -277,6 +282,8 @@ const struct key cluster_keys[] = {
 		.doc = "What becomes of WebSockets when endpoints come."),
 	UINT(cluster_config, max_connections, .def = "0",
 	     .doc = "Connections to all endpoints together; 0 is no limit."),
+	UINT(cluster_config, max_pending, .def = "0",
+	     .doc = "Requests, handshakes and connections to one endpoint that have had no answer yet; 0 is no limit."),
 	ITEMS(cluster_config, endpoints, endpoint_config, endpoint_keys, .scalar_key = "address",
 	      .item_word = "endpoint",
 	      .doc = "Where it is served: an address, or a mapping with an address and more."),

@@ -1,7 +1,9 @@
 #include "control/admin_text.h"
 
 #include "base/clock.h"
+#include "cluster/queue.h"
 #include "control/admin_connections.h"
+#include "control/admin_endpoints.h"
 #include "control/control.h"
 #include "control/gather.h"
 #include "proxy/counters.h"
@@ -63,7 +65,7 @@ enum { STAT_TYPE_FRONTEND, STAT_TYPE_BACKEND, STAT_TYPE_SERVER };
 
 struct stat_row {
 	const char *proxy, *service, *status;
-	uint64_t current, limit, total, errors, weight, active, backup;
+	uint64_t waiting, current, limit, total, errors, weight, active, backup;
 	unsigned proxy_id, server_id, type;
 	bool is_server;
 };
@@ -75,6 +77,7 @@ static void stat_field(struct str *s, const struct stat_row *r, const char *name
 		uint64_t value;
 		bool is_there;
 	} numbers[] = {
+		{ "qcur", r->waiting, r->type == STAT_TYPE_BACKEND },
 		{ "scur", r->current, true },
 		{ "slim", r->limit, r->limit > 0 },
 		{ "stot", r->total, true },
@@ -108,37 +111,48 @@ static void stat_row(struct str *s, const struct stat_row *r)
 	str_char(s, '\n');
 }
 
-static const char *endpoint_status(const struct cluster_member *m)
+static const char *endpoint_status(const struct endpoint_row *e)
 {
-	struct addr addr;
+	static const struct {
+		const char *state, *status;
+	} rows[] = {
+		{ "removed", "DRAIN" },	    { "unresolved", "MAINT (resolution)" }, { "draining", "DRAIN" },
+		{ "disabled", "MAINT" },    { "ejected", "DOWN" },		    { "down", "DOWN" },
+		{ "ready", "no check" },    { "up", "UP" },
+	};
 
-	if (!endpoint_addr(m->endpoint, &addr))
-		return "MAINT (resolution)";
-	return m->weight == 0 ? "DRAIN" : "UP";
+	if (e->is_usable && e->weight == 0)
+		return "DRAIN";
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(e->state, rows[i].state) == 0)
+			return rows[i].status;
+	return "UP";
 }
 
-static void stat_cluster(struct str *s, const struct cluster_view *v, unsigned id)
+static void stat_cluster(struct str *s, const struct cluster_view *v, unsigned id, const struct roster *r)
 {
 	struct stat_row sum = { .proxy = v->config->name, .service = "BACKEND", .status = "DOWN", .proxy_id = id,
-				.type = STAT_TYPE_BACKEND, .current = cluster_active(v->cluster),
+				.type = STAT_TYPE_BACKEND, .waiting = cluster_waiting(v->cluster), .current = cluster_active(v->cluster),
 				.limit = v->config->max_connections };
+	unsigned server_id = 0;
 
-	for (uint32_t i = 0; i < v->members_count; i++) {
-		const struct cluster_member *m = &v->members[i];
-		struct stat_row row = { .proxy = v->config->name, .service = m->endpoint->name,
-					.status = endpoint_status(m), .proxy_id = id, .server_id = i + 1,
-					.type = STAT_TYPE_SERVER, .current = atomic_load(&m->endpoint->active),
-					.limit = m->max_connections, .total = atomic_load(&m->endpoint->total),
-					.errors = atomic_load(&m->endpoint->failures), .weight = m->weight,
-					.active = !m->is_backup, .backup = m->is_backup };
+	for (size_t i = 0; i < r->count; i++) {
+		const struct endpoint_row *e = &r->rows[i];
+		struct stat_row row = { .proxy = v->config->name, .service = e->endpoint, .status = endpoint_status(e),
+					.proxy_id = id, .type = STAT_TYPE_SERVER, .current = e->active,
+					.limit = e->max_connections, .total = e->total, .errors = e->failures,
+					.weight = e->weight, .active = !e->is_backup, .backup = e->is_backup };
 
+		if (strcmp(e->cluster, v->config->name) != 0)
+			continue;
+		row.server_id = ++server_id;
 		stat_row(s, &row);
 		sum.total += row.total;
 		sum.errors += row.errors;
 		sum.weight += row.weight;
 		sum.active += row.active;
 		sum.backup += row.backup;
-		if (strcmp(row.status, "UP") == 0)
+		if (e->is_usable && e->weight > 0)
 			sum.status = "UP";
 	}
 	stat_row(s, &sum);
@@ -149,8 +163,10 @@ static void stat_done(struct admin_client *client, const struct gather *g)
 	const struct snapshot *snapshot = admin_control(client)->snapshot;
 	struct report_listener rows[256];
 	uint32_t count = gather_listeners(g, rows, ARRAY_LEN(rows));
+	struct roster r;
 	struct str s;
 
+	roster_take(&r, admin_control(client)->clusters, NULL);
 	str_init_heap(&s, TEXT_MAX);
 	str_cstr(&s, "# ");
 	for (size_t i = 0; i < ARRAY_LEN(stat_fields); i++) {
@@ -162,7 +178,8 @@ static void stat_done(struct admin_client *client, const struct gather *g)
 		stat_row(&s, &(struct stat_row){ .proxy = rows[i].name, .service = "FRONTEND", .status = "OPEN",
 						 .current = rows[i].clients, .proxy_id = i + 1, .type = STAT_TYPE_FRONTEND });
 	for (size_t i = 0; i < snapshot->config->clusters_count; i++)
-		stat_cluster(&s, snapshot->clusters[i].view, count + (unsigned)i + 1);
+		stat_cluster(&s, snapshot->clusters[i].view, count + (unsigned)i + 1, &r);
+	roster_done(&r);
 	str_char(&s, '\n');
 	admin_write(client, s.at, s.len);
 	str_done(&s);
@@ -177,37 +194,48 @@ static void show_stat(struct admin_client *c, char **args)
 
 /* ---- show servers state ---- */
 
+/* srv_op_state: 0 stopped, 2 running; srv_admin_state: bits of HAProxy's. */
+static void state_row(struct str *s, const struct endpoint_row *e, size_t cluster_id, unsigned id)
+{
+	enum { FORCED_MAINT = 0x01, FORCED_DRAIN = 0x08, RESOLVER_MAINT = 0x20 };
+	int admin_state = (e->mode == ENDPOINT_DISABLED ? FORCED_MAINT : 0) |
+			  (e->mode == ENDPOINT_DRAINING ? FORCED_DRAIN : 0) | (e->addr.len == 0 ? RESOLVER_MAINT : 0);
+	uint64_t changed_s = e->since_ns == 0 ? 0 : (clock_wall_ns() - e->since_ns) / 1000000000;
+	char line[1024], host[ADDR_TEXT_MAX] = "-";
+
+	if (e->addr.len > 0)
+		addr_print_host(&e->addr, host);
+	snprintf(line, sizeof(line), "%zu %.200s %u %.200s %s %d %d %u %u %llu 1 0 0 0 0 0 0 0 - %u -\n", cluster_id, e->cluster,
+		 id, e->endpoint, host, e->is_usable ? 2 : 0, admin_state, e->weight, e->configured_weight,
+		 (unsigned long long)changed_s, e->addr.len > 0 ? addr_port(&e->addr) : 0);
+	str_cstr(s, line);
+}
+
 static void show_servers_state(struct admin_client *c, char **args)
 {
 	const struct snapshot *snapshot = admin_control(c)->snapshot;
+	struct roster r;
 	struct str s;
 
+	roster_take(&r, admin_control(c)->clusters, NULL);
 	str_init_heap(&s, TEXT_MAX);
 	str_cstr(&s, "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
 		     "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state "
 		     "srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord\n");
 	for (size_t i = 0; i < snapshot->config->clusters_count; i++) {
-		const struct cluster_view *v = snapshot->clusters[i].view;
+		const char *name = snapshot->config->clusters[i].name;
+		unsigned id = 0;
 
-		if (args[0] != NULL && strcmp(args[0], v->config->name) != 0)
+		if (args[0] != NULL && strcmp(args[0], name) != 0)
 			continue;
-		for (uint32_t j = 0; j < v->members_count; j++) {
-			const struct cluster_member *m = &v->members[j];
-			char line[1024], host[ADDR_TEXT_MAX] = "-";
-			struct addr addr = { .len = 0 };
-
-			if (endpoint_addr(m->endpoint, &addr))
-				addr_print_host(&addr, host);
-			snprintf(line, sizeof(line), "%zu %.200s %u %.200s %s %d %d %u %u 0 1 0 0 0 0 0 0 - %u -\n", i + 1,
-				 v->config->name, j + 1, m->endpoint->name, host, addr.len > 0 ? 2 : 0,
-				 m->weight == 0 ? 8 : 0, m->weight, m->config->weight,
-				 addr.len > 0 ? addr_port(&addr) : 0);
-			str_cstr(&s, line);
-		}
+		for (size_t j = 0; j < r.count; j++)
+			if (strcmp(r.rows[j].cluster, name) == 0)
+				state_row(&s, &r.rows[j], i + 1, ++id);
 	}
 	str_char(&s, '\n');
 	admin_write(c, s.at, s.len);
 	str_done(&s);
+	roster_done(&r);
 	admin_end(c);
 }
 
@@ -265,23 +293,20 @@ static void shutdown_session(struct admin_client *c, char **args)
 		one_done(c, 0);
 }
 
-/* "cluster/endpoint"; endpoints may hold slashes themselves (unix:/run/x). */
-static const struct cluster_member *member_of(struct admin_client *c, const char *text)
+/* "cluster/endpoint" cut in two: endpoints may hold slashes themselves (unix:/run/x), names of clusters do not.  false:
+ * there is no such endpoint. */
+static bool server_find(struct admin_client *c, char *text, const char **endpoint)
 {
-	const struct snapshot *s = admin_control(c)->snapshot;
-	const char *slash = text != NULL ? strchr(text, '/') : NULL;
+	char *slash = text != NULL ? strchr(text, '/') : NULL;
+	struct endpoint *e;
 
-	for (size_t i = 0; slash != NULL && i < s->config->clusters_count; i++) {
-		const struct cluster_view *v = s->clusters[i].view;
-
-		if (strlen(v->config->name) != (size_t)(slash - text) ||
-		    memcmp(v->config->name, text, (size_t)(slash - text)) != 0)
-			continue;
-		for (uint32_t j = 0; j < v->members_count; j++)
-			if (strcmp(v->members[j].endpoint->name, slash + 1) == 0)
-				return &v->members[j];
-	}
-	return NULL;
+	if (slash == NULL)
+		return false;
+	*slash = '\0';
+	*endpoint = slash + 1;
+	e = roster_find(admin_control(c)->clusters, text, *endpoint);
+	endpoint_unref(e);
+	return e != NULL;
 }
 
 static void no_server(struct admin_client *c)
@@ -293,15 +318,107 @@ static void no_server(struct admin_client *c)
 static void shutdown_sessions(struct admin_client *c, char **args)
 {
 	struct walk_options o = { .limit = UINT64_MAX, .is_ending = true, .end.why = REASON_KILLED, .done = sessions_done };
-	const struct cluster_member *m = member_of(c, args[0]);
+	const char *endpoint;
 
-	if (m == NULL) {
+	if (!server_find(c, args[0], &endpoint)) {
 		no_server(c);
 		return;
 	}
-	snprintf(o.filter.cluster, sizeof(o.filter.cluster), "%s", cluster_name(m->endpoint->cluster));
-	snprintf(o.filter.endpoint, sizeof(o.filter.endpoint), "%s", m->endpoint->name);
+	snprintf(o.filter.cluster, sizeof(o.filter.cluster), "%s", args[0]);
+	snprintf(o.filter.endpoint, sizeof(o.filter.endpoint), "%s", endpoint);
 	walk_start(c, &o);
+}
+
+/* ---- servers ---- */
+
+static void done(struct admin_client *c, const char *text)
+{
+	say(c, text);
+	say(c, "\n");
+	admin_end(c);
+}
+
+static bool mode_find(const char *word, enum endpoint_mode *out)
+{
+	static const struct {
+		const char *word;
+		enum endpoint_mode mode;
+	} modes[] = { { "ready", ENDPOINT_READY }, { "drain", ENDPOINT_DRAINING }, { "maint", ENDPOINT_DISABLED } };
+
+	for (size_t i = 0; word != NULL && i < ARRAY_LEN(modes); i++) {
+		*out = modes[i].mode;
+		if (strcmp(word, modes[i].word) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "N", or "N%" of what is configured; at most HAProxy's 256 or what is configured. */
+static bool weight_find(struct admin_client *c, const char *cluster, const char *endpoint, const char *word, uint32_t *out)
+{
+	char *end = NULL;
+	unsigned long n = word != NULL && *word >= '0' && *word <= '9' ? strtoul(word, &end, 10) : 0;
+	const struct endpoint_row *row;
+	struct roster r;
+
+	if (end == NULL || n > 1000000 || (strcmp(end, "%") != 0 && *end != '\0'))
+		return false;
+	*out = (uint32_t)n;
+	if (*end == '\0')
+		return true;
+	roster_take(&r, admin_control(c)->clusters, cluster);
+	row = roster_row(&r, cluster, endpoint);
+	*out = row != NULL ? (uint32_t)((uint64_t)row->configured_weight * n / 100) : 0;
+	roster_done(&r);
+	return *out <= 1000000;
+}
+
+static void set_server(struct admin_client *c, char **args)
+{
+	struct control *control = admin_control(c);
+	const char *endpoint, *what = args[0] != NULL ? args[1] : NULL;
+	enum endpoint_mode mode;
+	uint32_t weight;
+
+	if (!server_find(c, args[0], &endpoint)) {
+		no_server(c);
+	} else if (what != NULL && strcmp(what, "state") == 0) {
+		if (!mode_find(args[2], &mode)) {
+			done(c, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n");
+			return;
+		}
+		control_set_mode(control, args[0], endpoint, mode);
+		done(c, "");
+	} else if (what != NULL && strcmp(what, "weight") == 0) {
+		if (!weight_find(c, args[0], endpoint, args[2], &weight))
+			done(c, "Malformed weight.\n");
+		else
+			done(c, control_set_weight(control, args[0], endpoint, weight) < 0 ? "Out of memory.\n" : "");
+	} else {
+		done(c, "usage: set server <backend>/<server> state|weight ...\n");
+	}
+}
+
+static void server_set_mode(struct admin_client *c, char **args, enum endpoint_mode mode)
+{
+	const char *endpoint;
+
+	if (!server_find(c, args[0], &endpoint)) {
+		no_server(c);
+		return;
+	}
+	control_set_mode(admin_control(c), args[0], endpoint, mode);
+	done(c, "");
+}
+
+static void enable_server(struct admin_client *c, char **args)
+{
+	server_set_mode(c, args, ENDPOINT_READY);
+}
+
+static void disable_server(struct admin_client *c, char **args)
+{
+	server_set_mode(c, args, ENDPOINT_DISABLED);
 }
 
 /* ---- which command ---- */
@@ -318,6 +435,9 @@ static const struct {
 	{ "show servers state", show_servers_state },
 	{ "shutdown sessions server", shutdown_sessions },
 	{ "shutdown session", shutdown_session },
+	{ "set server", set_server },
+	{ "enable server", enable_server },
+	{ "disable server", disable_server },
 	{ "help", help },
 };
 

@@ -52,6 +52,8 @@ static struct snapshot *snapshot_of(struct control *c, struct config *config, st
 
 	files_want(&c->files, config);
 	discovery_prepare(c->clusters, config);
+	/* the system's way of looking up, which blocks, where no other was asked for */
+	clusters_set_lookup(c->clusters, config->resolver.servers_count == 0);
 	return snapshot_new(config, &sources, errors);
 }
 
@@ -238,6 +240,7 @@ static bool make_rings(struct control *c, struct config_errors *errors)
 	for (unsigned i = 0; i < c->crew.count; i++)
 		shutdown_watch(&c->crew.members[i]);
 	discovery_init(&c->discovery, c);
+	hostnames_init(&c->hostnames, c);
 	err = monitor_init(&c->monitor, c->clusters, MONITOR_ENTRIES);
 	if (err < 0)
 		return add_failure(errors, "the monitor's ring (see RLIMIT_MEMLOCK and RLIMIT_NOFILE)", err);
@@ -388,6 +391,7 @@ void control_done(struct control *c)
 	reload_done(&c->reload);
 	monitor_done(&c->monitor); /* it writes to the workers' mail */
 	crew_done(&c->crew);
+	hostnames_stop(&c->hostnames);
 	discovery_stop(&c->discovery);
 	files_stop(&c->files);
 	if (c->has_ring)

@@ -8,6 +8,8 @@
 #include "base/histogram.h"
 #include "base/log.h"
 #include "base/reasons.h"
+#include "cluster/queue.h"
+#include "cluster/roster.h"
 #include "control/control.h"
 #include "control/gather.h"
 #include "proxy/counters.h"
@@ -282,85 +284,155 @@ static uint64_t ports_of_range(void)
 	return high - low + 1;
 }
 
-struct endpoint_sample {
-	const struct cluster_view *view;
-	const struct cluster_member *member;
-	uint64_t ports;
-};
-
-static uint64_t endpoint_is_up(const struct endpoint_sample *e)
+static uint64_t endpoint_up(const struct endpoint_row *e)
 {
-	struct addr addr;
-
-	return endpoint_addr(e->member->endpoint, &addr);
+	return e->is_usable;
 }
 
-static uint64_t endpoint_active(const struct endpoint_sample *e)
+static uint64_t endpoint_healthy(const struct endpoint_row *e)
 {
-	return atomic_load(&e->member->endpoint->active);
+	return e->health != ENDPOINT_DOWN;
 }
 
-static uint64_t endpoint_total(const struct endpoint_sample *e)
+static uint64_t endpoint_ejected(const struct endpoint_row *e)
 {
-	return atomic_load(&e->member->endpoint->total);
+	return e->ejected_for_ms > 0;
 }
 
-static uint64_t endpoint_failures(const struct endpoint_sample *e)
+static uint64_t endpoint_ejections(const struct endpoint_row *e)
 {
-	return atomic_load(&e->member->endpoint->failures);
+	return e->ejections;
 }
 
-static uint64_t endpoint_weight(const struct endpoint_sample *e)
+static uint64_t endpoint_draining(const struct endpoint_row *e)
 {
-	return e->member->weight;
+	return e->mode == ENDPOINT_DRAINING || e->leaving != REASON_NONE;
 }
 
-static uint64_t endpoint_ports(const struct endpoint_sample *e)
+static uint64_t endpoint_disabled(const struct endpoint_row *e)
 {
-	size_t sources = e->view->config->source_addresses_count;
-	uint64_t all = e->ports * (sources > 0 ? sources : 1), used = endpoint_active(e);
+	return e->mode == ENDPOINT_DISABLED;
+}
+
+static uint64_t endpoint_shed(const struct endpoint_row *e)
+{
+	return e->shed_left;
+}
+
+static uint64_t endpoint_active(const struct endpoint_row *e)
+{
+	return e->active;
+}
+
+static uint64_t endpoint_pending(const struct endpoint_row *e)
+{
+	return e->pending;
+}
+
+static uint64_t endpoint_idle(const struct endpoint_row *e)
+{
+	return e->idle;
+}
+
+static uint64_t endpoint_limit(const struct endpoint_row *e)
+{
+	return e->max_connections;
+}
+
+static uint64_t endpoint_total(const struct endpoint_row *e)
+{
+	return e->total;
+}
+
+static uint64_t endpoint_failures(const struct endpoint_row *e)
+{
+	return e->failures;
+}
+
+static uint64_t endpoint_weight(const struct endpoint_row *e)
+{
+	return e->weight;
+}
+
+/* Set for each answer: one file is read, not one for each endpoint. */
+static uint64_t ports_all;
+
+static bool has_ports(const struct endpoint_row *e)
+{
+	return e->addr.len > 0 && e->addr.sa.sa_family != AF_UNIX;
+}
+
+static uint64_t endpoint_ports(const struct endpoint_row *e)
+{
+	uint64_t all = ports_all * e->sources_count, used = e->active + e->idle;
 
 	return all > used ? all - used : 0;
 }
 
 static const struct {
 	const char *name, *type, *help;
-	uint64_t (*read)(const struct endpoint_sample *);
+	uint64_t (*read)(const struct endpoint_row *);
+	bool (*is_told)(const struct endpoint_row *); /* NULL: of all */
 } endpoint_rows[] = {
-	{ "endpoint_up", "gauge", "1 while an endpoint may be picked.", endpoint_is_up },
-	{ "endpoint_connections", "gauge", "Connections and requests that an endpoint serves.", endpoint_active },
-	{ "endpoint_connections_total", "counter", "Connections and requests that went to an endpoint.", endpoint_total },
-	{ "endpoint_failures_total", "counter", "Connects that failed, and ends before a response.", endpoint_failures },
-	{ "endpoint_weight", "gauge", "The share of an endpoint.", endpoint_weight },
-	{ "endpoint_ephemeral_ports_free", "gauge", "Local ports that are left towards an endpoint.", endpoint_ports },
+	{ "endpoint_up", "gauge", "1 while an endpoint may be picked.", endpoint_up, NULL },
+	{ "endpoint_healthy", "gauge", "0 while active checks find an endpoint unhealthy.", endpoint_healthy, NULL },
+	{ "endpoint_ejected", "gauge", "1 while an endpoint is put aside for its failures.", endpoint_ejected, NULL },
+	{ "endpoint_ejections_total", "counter", "How often an endpoint was put aside.", endpoint_ejections, NULL },
+	{ "endpoint_draining", "gauge", "1 while an endpoint leaves: nothing new for it.", endpoint_draining, NULL },
+	{ "endpoint_disabled", "gauge", "1 while an endpoint is disabled.", endpoint_disabled, NULL },
+	{ "endpoint_rebalance_connections", "gauge", "Connections that a rebalancing has yet to close.", endpoint_shed, NULL },
+	{ "endpoint_connections", "gauge", "Connections and requests that an endpoint serves.", endpoint_active, NULL },
+	{ "endpoint_pending", "gauge", "Of these, those without an answer, where max_pending is set.", endpoint_pending, NULL },
+	{ "endpoint_idle_connections", "gauge", "Connections to an endpoint that wait for a request.", endpoint_idle, NULL },
+	{ "endpoint_connections_max", "gauge", "max_connections of an endpoint; 0 is no limit.", endpoint_limit, NULL },
+	{ "endpoint_connections_total", "counter", "Connections and requests that went to an endpoint.", endpoint_total, NULL },
+	{ "endpoint_failures_total", "counter", "Connects that failed, and ends before a response.", endpoint_failures, NULL },
+	{ "endpoint_weight", "gauge", "The share of an endpoint.", endpoint_weight, NULL },
+	{ "endpoint_ephemeral_ports_free", "gauge", "Local ports that are left towards an endpoint.", endpoint_ports,
+	  has_ports },
 };
 
-static void write_endpoint(struct str *s, const char *name, const struct endpoint_sample *e,
-			   uint64_t (*read)(const struct endpoint_sample *))
+static void write_endpoint(struct str *s, const char *name, const struct endpoint_row *e, uint64_t n)
 {
 	sample(s, name);
-	label(s, true, "cluster", e->view->config->name);
-	label(s, false, "endpoint", e->member->endpoint->name);
+	label(s, true, "cluster", e->cluster);
+	label(s, false, "endpoint", e->endpoint);
 	str_char(s, '}');
-	value(s, read(e));
+	value(s, n);
 }
 
-static void write_clusters(struct str *s, const struct snapshot *snapshot)
+/* What is known of a cluster itself. */
+static void write_cluster(struct str *s, const char *name, const char *help, const struct snapshot *snapshot,
+			  uint32_t (*read)(const struct cluster *))
 {
-	struct endpoint_sample e = { .ports = ports_of_range() };
-
-	for (size_t row = 0; row < ARRAY_LEN(endpoint_rows); row++) {
-		if (snapshot->config->clusters_count > 0)
-			family(s, endpoint_rows[row].name, endpoint_rows[row].type, endpoint_rows[row].help);
-		for (size_t i = 0; i < snapshot->config->clusters_count; i++) {
-			e.view = snapshot->clusters[i].view;
-			for (uint32_t j = 0; j < e.view->members_count; j++) {
-				e.member = &e.view->members[j];
-				if (cluster_view_member(e.view, e.member->endpoint) == e.member)
-					write_endpoint(s, endpoint_rows[row].name, &e, endpoint_rows[row].read);
-			}
-		}
+	family(s, name, "gauge", help);
+	for (size_t i = 0; i < snapshot->config->clusters_count; i++) {
+		sample(s, name);
+		label(s, true, "cluster", snapshot->config->clusters[i].name);
+		str_char(s, '}');
+		value(s, read(snapshot->clusters[i].view->cluster));
 	}
+}
+
+static void write_clusters(struct str *s, const struct control *c)
+{
+	struct roster r;
+
+	if (c->snapshot->config->clusters_count > 0) {
+		write_cluster(s, "cluster_connections", "Connections and requests that a cluster serves.", c->snapshot,
+			      cluster_active);
+		write_cluster(s, "cluster_waiting", "Connections and requests that wait for a place (queue).", c->snapshot,
+			      cluster_waiting);
+	}
+	ports_all = ports_of_range();
+	roster_take(&r, c->clusters, NULL);
+	for (size_t row = 0; r.count > 0 && row < ARRAY_LEN(endpoint_rows); row++) {
+		family(s, endpoint_rows[row].name, endpoint_rows[row].type, endpoint_rows[row].help);
+		for (size_t i = 0; i < r.count; i++)
+			if (endpoint_rows[row].is_told == NULL || endpoint_rows[row].is_told(&r.rows[i]))
+				write_endpoint(s, endpoint_rows[row].name, &r.rows[i], endpoint_rows[row].read(&r.rows[i]));
+	}
+	roster_done(&r);
 }
 
 /* ---- certificates, configuration ---- */
@@ -479,7 +551,7 @@ static void metrics_done(struct admin_client *client, const struct gather *g)
 		write_histogram(&s, (enum histogram)h);
 	write_listeners(&s, g);
 	write_workers(&s, g);
-	write_clusters(&s, c->snapshot);
+	write_clusters(&s, c);
 	write_certificates(&s, c->snapshot);
 	write_reloads(&s, &c->reload);
 	write_process(&s, c);

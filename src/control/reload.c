@@ -212,15 +212,19 @@ static void spread_over(struct control *c)
 	c->reload.is_refresh = false;
 	discovery_follow(&c->discovery, c->snapshot->config);
 	files_follow(&c->files, c->snapshot->config);
+	hostnames_follow(&c->hostnames, c->snapshot);
+	waiters_done(&c->reload.others, NULL);
+	list_splice(&c->reload.others, &c->reload.others_later);
 	if (c->reload.is_asked) {
-		c->reload.is_asked = c->reload.is_stale = c->reload.has_new_files = false;
+		c->reload.is_asked = c->reload.has_new_files = false;
 		list_splice(&c->reload.waiters, &c->reload.later);
 		reload_ask(c);
 	} else if (c->reload.has_new_files) {
 		reload_files(c);
-	} else if (c->reload.is_stale) {
-		reload_refresh(c);
 	}
+	/* also where what was asked for has been refused: other endpoints are no part of the file */
+	if (c->reload.is_stale && c->reload.next == NULL)
+		reload_refresh(c);
 	upgrade_go_on(c);
 }
 
@@ -262,6 +266,7 @@ int reload_spread(struct control *c, struct snapshot *s)
 		return -ENOMEM;
 	}
 	c->reload.next = s;
+	c->reload.is_stale = false;
 	c->reload.waiting = c->crew.count;
 	for (unsigned i = 0; i < c->crew.count; i++) {
 		c->crew.members[i].snapshot = snapshot_ref(s);
@@ -349,6 +354,8 @@ void reload_give_up(struct control *c)
 	config_errors_add(&errors, "reload", 0, 0, false, "the process is about to end");
 	waiters_done(&c->reload.waiters, &errors);
 	waiters_done(&c->reload.later, &errors);
+	waiters_done(&c->reload.others, &errors);
+	waiters_done(&c->reload.others_later, &errors);
 	config_errors_done(&errors);
 }
 
@@ -356,7 +363,21 @@ void reload_init(struct reload *r)
 {
 	list_init(&r->waiters);
 	list_init(&r->later);
+	list_init(&r->others);
+	list_init(&r->others_later);
 	config_errors_init(&r->last_errors);
+}
+
+static void refresh_failed(struct control *c)
+{
+	struct config_errors errors;
+
+	c->reload.is_refresh = c->reload.is_stale = false;
+	log_error("out of memory: the endpoints stay as they are");
+	config_errors_init(&errors);
+	config_errors_add(&errors, "endpoints", 0, 0, false, "out of memory");
+	waiters_done(&c->reload.others, &errors);
+	config_errors_done(&errors);
 }
 
 void reload_refresh(struct control *c)
@@ -368,10 +389,14 @@ void reload_refresh(struct control *c)
 		return;
 	s = snapshot_again(c->snapshot, c->clusters);
 	c->reload.is_refresh = true;
-	if (s == NULL || reload_spread(c, s) < 0) {
-		c->reload.is_refresh = false;
-		log_error("discovery: out of memory, the endpoints stay as they are");
-	}
+	if (s == NULL || reload_spread(c, s) < 0)
+		refresh_failed(c);
+}
+
+void reload_refresh_for(struct control *c, struct reload_waiter *w)
+{
+	list_append(c->reload.next != NULL ? &c->reload.others_later : &c->reload.others, &w->link);
+	reload_refresh(c);
 }
 
 void reload_files(struct control *c)

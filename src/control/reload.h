@@ -32,6 +32,8 @@ struct reload {
 	bool has_new_files;    /* files have, meanwhile */
 	struct list waiters;   /* of the one on its way */
 	struct list later;     /* of the one after it */
+	struct list others;    /* who waits for other endpoints: those on their way, */
+	struct list others_later; /* and those of the snapshot after it */
 	/* for /status and the metrics */
 	struct config_errors last_errors; /* of the last one, where it was refused */
 	bool has_failed;
@@ -49,6 +51,8 @@ void reload_give_up(struct control *c);
 
 /* The endpoints of a cluster are others than those that views were made of: the same configuration anew. */
 void reload_refresh(struct control *c);
+/* The same for somebody who wants to know when they are in force; keeps `w` until its done(), `read` is not called. */
+void reload_refresh_for(struct control *c, struct reload_waiter *w);
 
 /* Files that it was read from have changed: the same configuration from them as they are now. */
 void reload_files(struct control *c);

@@ -1,5 +1,6 @@
 #include "ctl/commands.h"
 
+#include "ctl/endpoints.h"
 #include "ctl/http.h"
 #include "ctl/table.h"
 #include "ctl/top.h"
@@ -29,8 +30,7 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-/* An answer that says no: its detail, and each of its errors. */
-static void print_problem(const struct http_answer *a)
+void ctl_print_problem(const struct http_answer *a)
 {
 	json_t *problem = json_loadb(a->body.at != NULL ? a->body.at : "", a->body.len, 0, NULL), *row;
 	size_t i;
@@ -56,7 +56,7 @@ int ctl_ask(const struct ctl *c, const char *method, const char *target, const c
 		if (c->is_json)
 			fwrite(answer.body.at, 1, answer.body.len, stdout);
 		else
-			print_problem(&answer);
+			ctl_print_problem(&answer);
 		status = CTL_REFUSED;
 	} else {
 		*out = json_loadb(answer.body.at != NULL ? answer.body.at : "", answer.body.len, 0, NULL);
@@ -129,7 +129,7 @@ static enum table_colour state_colour(const char *state)
 {
 	if (strcmp(state, "ready") == 0 || strcmp(state, "up") == 0)
 		return TABLE_GOOD;
-	return strcmp(state, "draining") == 0 || strcmp(state, "drained") == 0 ? TABLE_WARN : TABLE_BAD;
+	return strcmp(state, "draining") == 0 || strcmp(state, "removed") == 0 ? TABLE_WARN : TABLE_BAD;
 }
 
 static void cluster_rows(struct table *t, const json_t *cluster)
@@ -146,12 +146,13 @@ static void cluster_rows(struct table *t, const json_t *cluster)
 		table_add(t, TABLE_PLAIN, "%.0f", number(e, "active"));
 		table_add(t, TABLE_PLAIN, "%.0f", number(e, "total"));
 		table_add(t, number(e, "failures") > 0 ? TABLE_WARN : TABLE_PLAIN, "%.0f", number(e, "failures"));
+		table_add(t, TABLE_PLAIN, "%s", text(e, "why"));
 	}
 }
 
 static int run_clusters(struct ctl *c)
 {
-	static const char *const names[] = { "CLUSTER", "ENDPOINT", "STATE", ">WEIGHT", ">ACTIVE", ">TOTAL", ">FAILURES" };
+	static const char *const names[] = { "CLUSTER", "ENDPOINT", "STATE", ">WEIGHT", ">ACTIVE", ">TOTAL", ">FAILURES", "WHY" };
 	struct table t;
 	struct str target;
 	json_t *answer, *row;
@@ -227,7 +228,7 @@ static int stream(const struct ctl *c, const char *target)
 		fprintf(stderr, "holdfastctl: %s\n", error);
 		status = CTL_UNREACHABLE;
 	} else if (answer.status >= 400) {
-		print_problem(&answer);
+		ctl_print_problem(&answer);
 		status = CTL_REFUSED;
 	}
 	str_done(&answer.body);
@@ -422,7 +423,15 @@ static int run_metrics(struct ctl *c)
 static int run_ready(struct ctl *c)
 {
 	json_t *answer;
-	int status = ask(c, "GET", "/ready", NULL, &answer);
+	int status;
+
+	if (c->args_count == 2)
+		return run_endpoint_ready(c);
+	if (c->args_count == 1) {
+		fprintf(stderr, "holdfastctl: ready alone, or with a cluster and an endpoint\n");
+		return CTL_USAGE;
+	}
+	status = ask(c, "GET", "/ready", NULL, &answer);
 
 	if (answer != NULL)
 		printf("ready\n");
@@ -453,6 +462,15 @@ static int run_words(struct ctl *c)
 const struct ctl_command ctl_commands[] = {
 	{ "status", "", 0, 0, "", run_status, "version, uptime, connections, rates, the last reload" },
 	{ "clusters", "[C]", 0, 1, "", run_clusters, "endpoints: state, weight, load, failures" },
+	{ "endpoint", "C E", 2, 2, "", run_endpoint, "one endpoint of a cluster" },
+	{ "drain", "C E [--wait]", 2, 2, "wait", run_drain,
+	  "nothing new for an endpoint, and its connections leave; --wait tells how that goes, and ends with it" },
+	{ "disable", "C E", 2, 2, "", run_disable, "nothing new for an endpoint; its connections are left alone" },
+	{ "weight", "C E N", 3, 3, "", run_weight, "the share of an endpoint, until the next reload" },
+	{ "add", "C HOST:PORT [--weight=N] [--max-connections=N] [--backup] [--zone=Z]", 2, 2,
+	  "weight max-connections backup zone", run_add, "one more endpoint, until it is removed" },
+	{ "remove", "C E", 2, 2, "", run_remove, "takes out an endpoint that was added" },
+	{ "rebalance", "C", 1, 1, "", run_rebalance, "closes what endpoints have above their share" },
 	{ "connections", FILTER " [--limit=N]", 0, 0, FILTER_OPTIONS " limit", run_connections, "open connections" },
 	{ "kill", "ID | " FILTER " [--code=N] [--reason=TEXT]", 0, 1, FILTER_OPTIONS " code reason", run_kill,
 	  "closes one, or all that a filter names" },
@@ -465,7 +483,8 @@ const struct ctl_command ctl_commands[] = {
 	{ "upgrade", "", 0, 0, "", run_upgrade, "the binary now on disk takes over; says so when it has, or what is wrong" },
 	{ "log", "error|warn|info|debug", 1, 1, "", run_log, "the log's level, until the next reload" },
 	{ "drain-self", "[--off]", 0, 0, "off", run_drain_self, "/ready says 503, nothing else changes" },
-	{ "ready", "", 0, 0, "", run_ready, "exit status 0 while new connections are wanted" },
+	{ "ready", "[C E]", 0, 2, "", run_ready,
+	  "exit status 0 while new connections are wanted; with an endpoint: it serves again" },
 	{ "metrics", "", 0, 0, "", run_metrics, "what Prometheus reads" },
 	{ "top", "[--delay=SECONDS] [--count=N]", 0, 0, "delay count", run_top, "a live table" },
 	{ "help", "", 0, 0, "", run_help, "this list" },

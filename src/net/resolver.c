@@ -239,6 +239,8 @@ static void srv_ttl(const unsigned char *in, int len, uint32_t *ttl_s)
 
 			if (u16_at(at) == ns_t_srv && ttl < *ttl_s)
 				*ttl_s = ttl;
+			if (end - at < 10 + (long)u16_at(at + 8))
+				return;
 			at += 10 + u16_at(at + 8);
 		} else {
 			at += 4;
@@ -278,6 +280,12 @@ static const struct {
 	[RESOLVER_SRV] = { ns_t_srv, parse_srv },
 };
 
+size_t resolver_parse(enum resolver_type type, const unsigned char *in, int len, struct resolver_answer *out,
+		      uint32_t *ttl_s)
+{
+	return types[type].parse(in, len, out, ttl_s);
+}
+
 static void on_answer(void *user, int status, int timeouts, unsigned char *in, int len)
 {
 	struct question *q = user;
@@ -286,7 +294,7 @@ static void on_answer(void *user, int status, int timeouts, unsigned char *in, i
 
 	(void)timeouts;
 	if (status == ARES_SUCCESS && answers != NULL)
-		result.answers_count = types[q->type].parse(in, len, answers, &result.ttl_s);
+		result.answers_count = resolver_parse(q->type, in, len, answers, &result.ttl_s);
 	result.answers = answers;
 	if (status != ARES_SUCCESS)
 		result.error = ares_strerror(status);
@@ -308,5 +316,58 @@ void resolver_ask(struct resolver *r, const char *name, enum resolver_type type,
 	}
 	*q = (struct question){ type, done, user };
 	ares_search(r->channel, name, ns_c_in, types[type].type, on_answer, q);
+	deadline_set(r);
+}
+
+/* ---- hosts ---- */
+
+static bool host_take(struct resolver_answer *a, const struct ares_addrinfo_node *n)
+{
+	if ((n->ai_family != AF_INET && n->ai_family != AF_INET6) || n->ai_addrlen > sizeof(a->addr.in6))
+		return false;
+	a->addr.len = n->ai_addrlen;
+	memcpy(&a->addr.sa, n->ai_addr, n->ai_addrlen);
+	addr_set_port(&a->addr, 0);
+	return true;
+}
+
+static void on_addrinfo(void *user, int status, int timeouts, struct ares_addrinfo *got)
+{
+	struct question *q = user;
+	struct resolver_result result = { .ttl_s = UINT32_MAX };
+	struct resolver_answer *answers = calloc(RESOLVER_ANSWERS_MAX, sizeof(*answers));
+
+	(void)timeouts;
+	for (struct ares_addrinfo_node *n = got != NULL ? got->nodes : NULL;
+	     n != NULL && answers != NULL && result.answers_count < RESOLVER_ANSWERS_MAX; n = n->ai_next) {
+		if (!host_take(&answers[result.answers_count], n))
+			continue;
+		result.answers_count++;
+		if (n->ai_ttl >= 0 && (uint32_t)n->ai_ttl < result.ttl_s)
+			result.ttl_s = (uint32_t)n->ai_ttl;
+	}
+	result.answers = answers;
+	if (status != ARES_SUCCESS)
+		result.error = ares_strerror(status);
+	else if (result.answers_count == 0)
+		result.error = answers == NULL ? "out of memory" : "no address";
+	q->done(q->user, &result);
+	free(answers);
+	free(q);
+	ares_freeaddrinfo(got);
+}
+
+void resolver_ask_host(struct resolver *r, const char *name, resolver_done_fn *done, void *user)
+{
+	const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct question *q = malloc(sizeof(*q));
+
+	if (q == NULL || r->channel == NULL) {
+		free(q);
+		done(user, &(struct resolver_result){ .error = "there is no resolver" });
+		return;
+	}
+	*q = (struct question){ .done = done, .user = user };
+	ares_getaddrinfo(r->channel, name, NULL, &hints, on_addrinfo, q);
 	deadline_set(r);
 }

@@ -1,7 +1,7 @@
 /* DNS without blocking: c-ares, its sockets polled by a ring.  The only door to ares.h.
  *
  * Answers come in the ring's thread, never within resolver_ask().  TTLs are told, nothing is cached.
- * Called by: control/discovery. */
+ * Called by: control/discovery, control/hostnames. */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
 
@@ -51,6 +51,13 @@ struct resolver {
 bool resolver_init(struct resolver *r, struct ring *ring, const struct addr *servers, size_t count);
 /* What is asked is told that it is over; the ring may end afterwards, and only then may the memory go. */
 void resolver_stop(struct resolver *r);
+
+/* Asks for all addresses of a host, as other programs would: the hosts file first, both families, search domains. */
+void resolver_ask_host(struct resolver *r, const char *name, resolver_done_fn *done, void *user);
+
+/* What an answer's bytes say (any bytes): at most RESOLVER_ANSWERS_MAX into `out`; *ttl_s falls to the least.  For fuzzing. */
+size_t resolver_parse(enum resolver_type type, const unsigned char *in, int len, struct resolver_answer *out,
+		      uint32_t *ttl_s);
 
 /* Asks for a name; `done` comes once, also at the end. */
 void resolver_ask(struct resolver *r, const char *name, enum resolver_type type, resolver_done_fn *done, void *user);

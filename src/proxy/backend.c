@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "cluster/outlier.h"
 #include "net/stream.h"
+#include "cluster/queue.h"
 #include "proxy/counters.h"
+#include "proxy/waiting.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,12 +15,30 @@
 
 static void backend_try(struct backend *b);
 
+void backend_place_give(struct worker *w, struct endpoint *e)
+{
+	struct cluster *c = e->cluster;
+
+	endpoint_release(e);
+	waiting_tell(w, c);
+	endpoint_unref(e); /* last: it holds the cluster */
+}
+
+void backend_answered(struct backend *b)
+{
+	if (!b->is_pending)
+		return;
+	b->is_pending = false;
+	endpoint_answered(b->endpoint);
+	waiting_tell(b->worker, b->endpoint->cluster);
+}
+
 static void place_drop(struct backend *b)
 {
 	if (b->endpoint == NULL)
 		return;
-	endpoint_release(b->endpoint);
-	endpoint_unref(b->endpoint);
+	backend_answered(b);
+	backend_place_give(b->worker, b->endpoint);
 	b->endpoint = NULL;
 }
 
@@ -55,9 +75,11 @@ bool backend_retry(struct backend *b, enum reason why)
 static void on_open(struct duplex *d)
 {
 	struct backend *b = d->user;
+	uint64_t took_us = (clock_now_ns() - b->connect_ns) / 1000;
 
 	b->is_open = true;
-	histogram_add_us(HISTOGRAM_CONNECT, (clock_now_ns() - b->connect_ns) / 1000);
+	histogram_add_us(HISTOGRAM_CONNECT, took_us);
+	endpoint_connected(b->endpoint, took_us);
 	duplex_use(d, b->events, b->user);
 	b->on_ready(b);
 }
@@ -113,6 +135,12 @@ static void say_no_source(const struct backend *b, const struct addr *from, int 
 	log_warn("cluster %s: no connection from %s: %s", b->cluster->view->config->name, text, strerror(err));
 }
 
+/* What an idle connection has to be to serve: made as the cluster says, to the address that is in use. */
+static uint64_t kind_now(const struct backend *b)
+{
+	return b->cluster->kind + atomic_load_explicit(&b->endpoint->addr_turn, memory_order_relaxed);
+}
+
 static bool is_out_of_descriptors(void)
 {
 	return errno == EMFILE || errno == ENFILE;
@@ -133,6 +161,7 @@ static bool backend_connect(struct backend *b)
 	};
 
 	errno = 0;
+	b->kind = kind_now(b); /* before the address: one that changes now is an old one later */
 	if (!endpoint_addr(b->endpoint, &to))
 		return false;
 	if (c->tls != NULL)
@@ -154,7 +183,8 @@ static bool backend_reuse(struct backend *b)
 {
 	if (!b->may_reuse)
 		return false;
-	b->d = pool_take(&b->worker->pool, b->endpoint, b->cluster->kind);
+	b->kind = kind_now(b);
+	b->d = pool_take(&b->worker->pool, b->endpoint, b->kind);
 	if (b->d == NULL)
 		return false;
 	b->is_reused = b->is_open = true;
@@ -162,12 +192,19 @@ static bool backend_reuse(struct backend *b)
 	return true;
 }
 
-static void backend_try(struct backend *b)
+enum pick_result backend_pick(struct backend *b)
 {
 	enum pick_result result = cluster_pick(b->cluster->view, &b->pick, &b->endpoint);
 
-	if (result != PICK_OK) {
+	if (result != PICK_OK)
 		b->endpoint = NULL;
+	b->is_pending = result == PICK_OK && b->cluster->view->config->max_pending > 0;
+	return result;
+}
+
+void backend_go(struct backend *b, enum pick_result result)
+{
+	if (result != PICK_OK) {
 		b->on_failed(b, result == PICK_TRIED && b->why != REASON_NONE ? b->why : REASON_NO_ENDPOINT);
 		return;
 	}
@@ -181,6 +218,24 @@ static void backend_try(struct backend *b)
 		place_drop(b);
 		b->on_failed(b, why);
 	}
+}
+
+static void backend_try(struct backend *b)
+{
+	bool may_wait = b->cluster->view->config->queue.max > 0;
+	enum pick_result result = PICK_FULL;
+	enum reason why;
+
+	/* who waits already comes first */
+	if (!may_wait || cluster_waiting(b->cluster->view->cluster) == 0)
+		result = backend_pick(b);
+	if (result != PICK_FULL) {
+		backend_go(b, result);
+		return;
+	}
+	why = waiting_join(b);
+	if (why != REASON_NONE)
+		b->on_failed(b, why);
 }
 
 void backend_start(struct backend *b)
@@ -216,7 +271,7 @@ void backend_keep(struct backend *b)
 	else if (c->pool.max_idle == 0 || b->worker->is_draining || b->worker->is_stopping)
 		duplex_finish(b->d);
 	else
-		pool_put(&b->worker->pool, b->endpoint, b->cluster->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);
+		pool_put(&b->worker->pool, b->endpoint, b->kind, b->d, c->pool.max_idle, c->timeouts.idle_ms);
 	b->d = NULL;
 	place_drop(b);
 }
@@ -229,12 +284,14 @@ void backend_drop(struct backend *b, enum reason why)
 		duplex_close(b->d, why);
 	b->d = NULL;
 	place_drop(b);
+	waiting_leave(b);
 }
 
 struct duplex *backend_give(struct backend *b, struct endpoint **endpoint)
 {
 	struct duplex *d = b->d;
 
+	backend_answered(b);
 	*endpoint = b->endpoint;
 	b->d = NULL;
 	b->endpoint = NULL;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/random.h"
 #include "guard/origin.h"
 #include "proxy/client_script.h"
 #include "proxy/counters.h"
@@ -120,7 +121,11 @@ void exchange_refuse_with(struct exchange *x, enum reason why, uint16_t status, 
 
 void exchange_refuse(struct exchange *x, enum reason why)
 {
-	static const struct http_field retry = { "retry-after", "1", 1, 11, HTTP_RETRY_AFTER };
+	static const char seconds[] = "12345";
+	bool is_full = why == REASON_CLUSTER_FULL || why == REASON_QUEUE_FULL || why == REASON_QUEUE_TIMEOUT;
+	/* many are told so at the same time: they should not come back at the same time */
+	const char *wait = &seconds[is_full ? random_below(5) : 0];
+	const struct http_field retry = { "retry-after", wait, 1, 11, HTTP_RETRY_AFTER };
 	static const struct http_field version[] = {
 		{ "sec-websocket-version", "13", 2, 21, HTTP_SEC_WEBSOCKET_VERSION },
 	};

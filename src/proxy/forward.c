@@ -308,6 +308,7 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	else
 		outlier_succeeded(f->backend.endpoint);
 	f->head_seen = true;
+	backend_answered(&f->backend);
 	histogram_add_us(HISTOGRAM_RESPONSE, (clock_now_ns() - x->began_ns) / 1000);
 	f->keep_alive = head->keep_alive && kind != HTTP1_BODY_UNTIL_CLOSE && f->backend.preface_len == 0;
 	http1_body_init(&f->body, kind, length, HTTP1_TRAILER_MAX);

@@ -233,10 +233,11 @@ static void make_cluster_contexts(struct snapshot *s, struct config_errors *erro
 }
 
 /* Last, and only for a snapshot that is good so far: it looks up names, which takes its time. */
-static bool make_views(struct snapshot *s, struct clusters *clusters)
+static bool make_views(struct snapshot *s, struct clusters *clusters, const struct snapshot *old)
 {
 	for (size_t i = 0; i < s->config->clusters_count; i++) {
-		s->clusters[i].view = cluster_view_new(clusters, &s->config->clusters[i]);
+		s->clusters[i].view = old != NULL ? cluster_view_again(clusters, old->clusters[i].view) :
+						    cluster_view_new(clusters, &s->config->clusters[i]);
 		if (s->clusters[i].view == NULL)
 			return false;
 	}
@@ -281,7 +282,7 @@ struct snapshot *snapshot_new(struct config *config, const struct snapshot_sourc
 		load_tickets(config, sources->tickets, errors);
 		make_cluster_contexts(s, errors);
 		s->guard = guard_new(config, sources->limits, sources->revocations, errors);
-		if (errors->errors_count == errors_before && !make_views(s, sources->clusters))
+		if (errors->errors_count == errors_before && !make_views(s, sources->clusters, NULL))
 			add_no_memory(errors, config);
 	}
 	config_errors_sort(errors);
@@ -313,7 +314,7 @@ struct snapshot *snapshot_again(const struct snapshot *old, struct clusters *clu
 		if (old->clusters[i].tls != NULL)
 			s->clusters[i].tls = tls_context_ref(old->clusters[i].tls);
 	}
-	if (!make_views(s, clusters))
+	if (!make_views(s, clusters, old))
 		goto fail;
 	return s;
 fail:

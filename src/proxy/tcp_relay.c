@@ -94,8 +94,7 @@ static void relay_end(struct tcp_relay *r, enum reason why, enum closed_by by)
 		counter_add(COUNTERS_REASONS + why, 1);
 	if (r->endpoint != NULL) {
 		counter_sub(PROXY_TCP_OPEN, 1);
-		endpoint_release(r->endpoint);
-		endpoint_unref(r->endpoint);
+		backend_place_give(l->worker, r->endpoint);
 	}
 	backend_drop(&r->backend, why);
 	access_free(r->log);

@@ -14,6 +14,7 @@
 #include "proxy/session.h"
 #include "proxy/tcp_relay.h"
 #include "proxy/view.h"
+#include "proxy/waiting.h"
 #include "proxy/ws_relay.h"
 
 #include <errno.h>
@@ -81,6 +82,7 @@ int worker_init(struct worker *w, unsigned index, struct worker *all, unsigned a
 	list_init(&w->relays);
 	list_init(&w->tcp_relays);
 	list_init(&w->refreshes);
+	waiting_init(w);
 	slab_init(&w->arrival_slab, arrival_len, 8);
 	slab_init(&w->h1_slab, h1_server_len, 8);
 	slab_init_of(&w->exchange_slab, struct exchange);
@@ -128,6 +130,7 @@ static void worker_close_all(struct worker *w)
 			break;
 	}
 	timer_cancel(&w->drain_timer);
+	timer_cancel(&w->waiting_timer);
 	view_unref(w->view);
 	w->view = NULL;
 }

@@ -56,6 +56,10 @@ struct worker {
 	struct list relays;	/* WebSockets */
 	struct list tcp_relays;
 	struct list refreshes; /* struct auth_refresh: under way to other workers */
+	struct list waiters; /* for a place in a full cluster (proxy/waiting) */
+	struct timer waiting_timer;
+	struct mail waiting_mail;
+	atomic_bool waiting_posted;
 	struct connections open; /* clients by number */
 	struct session_table *sessions; /* of the fallback */
 	struct pool pool;

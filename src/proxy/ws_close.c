@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "cluster/outlier.h"
+#include "proxy/backend.h"
 #include "proxy/counters.h"
 #include "proxy/session.h"
 #include "proxy/ws_inside.h"
@@ -75,8 +76,7 @@ static void relay_free(struct ws_relay *r)
 		free(r->care->own_close);
 	free(r->care);
 	free(r->token);
-	endpoint_release(r->endpoint);
-	endpoint_unref(r->endpoint);
+	backend_place_give(w, r->endpoint);
 	if (r->holds_view)
 		view_unref(r->view);
 	slab_free(&w->relay_slab, r);

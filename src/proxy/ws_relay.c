@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "base/random.h"
+#include "proxy/backend.h"
 #include "proxy/counters.h"
 #include "proxy/session.h"
 #include "proxy/ws_inside.h"
@@ -199,8 +201,7 @@ static void parts_drop(const struct ws_relay_parts *p)
 	if (p->client != NULL)
 		duplex_close(p->client, REASON_NO_MEMORY);
 	duplex_close(p->backend, REASON_NO_MEMORY);
-	endpoint_release(p->endpoint);
-	endpoint_unref(p->endpoint);
+	backend_place_give(p->worker, p->endpoint);
 	access_free(p->log);
 	free(p->token);
 	connections_remove(&p->worker->open, p->connection);

@@ -408,7 +408,7 @@ def test_show_info_and_stat_read_as_haproxys(start, echo):
     rows = [dict(zip(names, row)) for row in rows]
     assert all(len(row) == len(names) for row in rows)
     assert [(r["pxname"], r["svname"], r["status"], r["scur"]) for r in rows] == [
-        ("web", "FRONTEND", "OPEN", "1"), ("c", echo.address, "UP", "1"), ("c", "BACKEND", "UP", "1")]
+        ("web", "FRONTEND", "OPEN", "1"), ("c", echo.address, "no check", "1"), ("c", "BACKEND", "UP", "1")]
 
 
 def test_show_sess_and_shutdown_session(start, echo):

@@ -1,5 +1,7 @@
 """What brings a client back to its endpoint: hashing, signed cookies, sessions that endpoints name."""
+import base64
 import copy
+import hmac
 import json
 import os
 import re
@@ -45,6 +47,27 @@ def test_the_same_key_goes_to_the_same_endpoint(holdfast, three, key, show):
     assert set(where.values()) == set("abc")
     for _ in range(2):
         assert {i: ask(hf, **show(i)).text for i in range(40)} == where
+
+
+def bearer(secret, **claims):
+    def b64(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    signed = b64(b'{"alg": "HS256"}') + "." + b64(json.dumps(claims).encode())
+    return signed + "." + b64(hmac.digest(secret, signed.encode(), "sha256"))
+
+
+def test_a_claim_of_a_checked_token_is_a_key(holdfast, three, directory):
+    secret = os.urandom(32).hex().encode()
+    (directory / "secret").write_bytes(secret)
+    hf = holdfast(three, cluster={"balance": "consistent_hash", "hash_on": "claim:sub"},
+                  route={"auth": {"jwt": {"secret_file": str(directory / "secret"), "algorithms": ["HS256"]}}})
+
+    def where(i):
+        # what else the token says, and where it differs, does not matter
+        return ask(hf, headers=[("Authorization", "Bearer " + bearer(secret, sub=f"user-{i}", jti=os.urandom(4).hex()))]).text
+    seen = {i: where(i) for i in range(40)}
+    assert set(seen.values()) == set("abc")
+    assert {i: where(i) for i in range(40)} == seen
 
 
 def test_two_proxies_agree_whatever_the_order_of_the_file(holdfast, three):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit import process
+from kit.backends import named
 from kit.frames import CLOSE, TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
 from kit.wait import wait_until
 
@@ -47,10 +48,34 @@ def test_status_and_clusters_are_for_people_and_for_programs(start, echo):
     assert f"pid {hf.pid}, running" in text and "1 (1 WebSocket, 0 HTTP, 0 TCP) of 200000" in text
     assert json.loads(ctl("--json", "status"))["pid"] == hf.pid
     head, row = ctl("clusters").splitlines()
-    assert head.split() == ["CLUSTER", "ENDPOINT", "STATE", "WEIGHT", "ACTIVE", "TOTAL", "FAILURES"]
+    assert head.split() == ["CLUSTER", "ENDPOINT", "STATE", "WEIGHT", "ACTIVE", "TOTAL", "FAILURES", "WHY"]
     assert row.split() == ["c", echo.address, "ready", "1", "1", "1", "0"]
     assert ctl("clusters", "c").splitlines()[1] == row
     assert 'there is no cluster "x"' in ctl("clusters", "x", status=1)
+
+
+def test_endpoints_are_commanded(start, make_origin):
+    a, b, c = (make_origin(named(n)) for n in "abc")
+    hf, ctl = start([a, b])
+    assert ctl("drain", "c", a.address).startswith(f"c/{a.address} is draining (asked for on the admin socket): weight 1, 0 active")
+    assert ctl("drain", "c", a.address, "--wait").count("\n") == 1
+    assert {hf.request().text for _ in range(4)} == {"b"}
+    assert " is ready" in ctl("ready", "c", a.address)
+    assert " is disabled" in ctl("disable", "c", b.address)
+    assert {hf.request().text for _ in range(4)} == {"a"}
+    ctl("ready", "c", b.address)
+    assert "weight 3," in ctl("weight", "c", a.address, "3")
+    assert sum(hf.request().text == "a" for _ in range(8)) == 6
+    assert "is added" in ctl("add", "c", c.address, "--weight=4", "--max-connections=9", "--zone=z")
+    assert json.loads(ctl("--json", "endpoint", "c", c.address))["max_connections"] == 9
+    assert sum(hf.request().text == "c" for _ in range(8)) == 4
+    assert "is removed" in ctl("remove", "c", c.address)
+    assert "c: 0 connections" in ctl("rebalance", "c")
+    assert "has no endpoint" in ctl("drain", "c", "nobody:1", "--wait", status=1)
+    assert "was not added" in ctl("remove", "c", a.address, status=1)
+    assert "did you mean" not in ctl("add", "c", "nonsense", status=1)
+    assert "no number" in ctl("weight", "c", a.address, "much", status=2)
+    ctl("ready", "c", status=2)
 
 
 def test_connections_are_listed_and_killed(start, echo):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from kit.admin import Admin
 from kit.backends import named
 from kit.dns import DnsServer
 from kit.frames import echo_frames, frame, open_websocket, read_frame, websocket_play, TEXT
@@ -180,3 +181,58 @@ def test_an_empty_list_is_no_fault(holdfast, make_origin, directory):
     assert hf.request().text == "a"
     put(path, "[]")
     wait_until(lambda: hf.request().status == 503, "nobody is left")
+
+
+# ---- names of endpoints ----
+
+HOST = "one.internal.test"
+
+
+def by_name(holdfast, dns, port, **cluster):
+    return holdfast([f"{HOST}:{port}"], cluster={"timeouts": {"connect": "1s"}, **cluster},
+                    resolver={"servers": [dns.address]})
+
+
+def test_a_name_that_is_not_found_at_start_is_shown_and_asked_for_again(holdfast, dns, by_address, short_directory):
+    port, _ = by_address
+    path = short_directory / "admin.sock"
+    hf = holdfast([f"{HOST}:{port}"], resolver={"servers": [dns.address]}, admin={"socket": str(path)})
+    hf.wait_log(f"endpoint {HOST}:{port} cannot be looked up")
+    assert hf.request().status == 503
+    (row,) = Admin(path).get("/clusters/c").json["endpoints"]
+    assert row["state"] == "unresolved" and "cannot be looked up" in row["why"] and row["address"] == ""
+    dns.records[HOST, "a"] = ["127.0.0.2"]
+    serves(hf, ["127.0.0.2"])
+    (row,) = Admin(path).get("/clusters/c").json["endpoints"]
+    assert row["state"] == "ready" and row["address"] == f"127.0.0.2:{port}"
+    assert hf.log().count("cannot be looked up") == 1  # said once, however often it failed
+
+
+def test_a_name_is_followed_and_keeps_its_address_while_it_fails(holdfast, dns, by_address):
+    port, _ = by_address
+    dns.records[HOST, "a"] = ["127.0.0.1"]
+    hf = by_name(holdfast, dns, port)
+    serves(hf, ["127.0.0.1"])
+    for fault in ("servfail", "garbage", None):
+        dns.records[HOST, "a"] = fault
+        asked = len(dns.questions)
+        hf.reload()
+        wait_until(lambda: len(dns.questions) > asked + 2, "it to be asked again")
+        serves(hf, ["127.0.0.1"])
+    dns.records[HOST, "a"] = ["127.0.0.3"]
+    hf.reload()
+    serves(hf, ["127.0.0.3"])
+
+
+def test_an_address_in_use_stays_while_it_is_among_the_answers(holdfast, dns, by_address):
+    port, _ = by_address
+    dns.records[HOST, "a"] = ["127.0.0.1", "127.0.0.2"]
+    hf = by_name(holdfast, dns, port)
+    wait_until(lambda: hf.request().status == 200, "an address")
+    first = hf.request().text
+    for _ in range(3):
+        dns.records[HOST, "a"] = dns.records[HOST, "a"][::-1]
+        asked = len(dns.questions)
+        hf.reload()
+        wait_until(lambda: len(dns.questions) > asked, "it to be asked again")
+        assert {hf.request().text for _ in range(6)} == {first}

@@ -246,11 +246,11 @@ def test_shed_is_exact_over_workers(holdfast, make_raw, workers):
 
 # ---- a deploy ----
 
-@pytest.mark.limit(180)
-async def test_rolling_restart_of_a_cluster(holdfast, make_node):
+@pytest.mark.parametrize("clients, rate", [(60, 40), pytest.param(500, 200, marks=pytest.mark.slow)])
+@pytest.mark.limit(300)
+async def test_rolling_restart_of_a_cluster(holdfast, make_node, clients, rate):
     """Each of three servers leaves, restarts and comes back, while clients that reconnect hang on."""
     nodes = [make_node() for _ in range(3)]
-    clients, rate = 60, 40
     hf = holdfast(nodes, cluster={"balance": "least_connections", "drain": {"timeout": "0", "rate": f"{rate}/s"}})
     url, refused, opened, over = hf.url("/", "ws"), [], [], asyncio.Event()
 

@@ -1,10 +1,13 @@
 """Endpoints that fail in practice: ejected for a while, and back; panics, slow starts, zones."""
 import re
+import shutil
+import subprocess
 import threading
 from collections import Counter
 
 import pytest
 
+from kit.admin import Admin
 from kit.backends import answers, named, ok
 from kit.frames import CLOSE, close_body, echo_frames, frame, open_websocket, read_frame, upgrade_request, websocket_play
 from kit.wait import wait_until
@@ -160,6 +163,33 @@ def test_killed_endpoint_costs_no_request_and_gets_none_afterwards(holdfast, mak
     for t in threads:
         t.join(20)
     assert not {s for s in statuses if s >= 500}, statuses
+
+
+@pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load (Debian: nghttp2-client) is not there")
+@pytest.mark.limit(180)
+def test_killed_endpoint_at_a_thousand_requests_a_second(holdfast, make_node, short_directory):
+    """h2load asks 1,000 times a second, six thousand times in all, over 20 connections, while one of three is killed."""
+    nodes = [make_node() for _ in range(3)]
+    path = short_directory / "admin.sock"
+    hf = holdfast(nodes, cluster={"outlier": {**OUTLIER, "eject_for": "1h"}}, admin={"socket": str(path)})
+    wait_until(path.exists, "the admin socket")
+
+    def total(node, name="connections_total"):
+        return Admin(path).metrics()[f'holdfast_endpoint_{name}{{cluster="c",endpoint="{node.address}"}}']
+    load = subprocess.Popen(["h2load", "--h1", "-n", "6000", "-c", "20", "--rps", "50", hf.url("/")], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: total(nodes[1]) > 500, "some load", timeout=60)
+        nodes[1].kill()
+        hf.wait_log(EJECTED.format(re.escape(nodes[1].address)))
+        dead = total(nodes[1])
+        out = load.communicate(timeout=120)[0].decode()
+    finally:
+        load.kill()
+        load.wait()
+    assert "6000 total, 6000 started, 6000 done, 6000 succeeded, 0 failed, 0 errored, 0 timeout" in out, out
+    assert "status codes: 6000 2xx, 0 3xx, 0 4xx, 0 5xx" in out, out
+    assert total(nodes[1]) == dead and total(nodes[1], "up") == 0
 
 
 # ---- zones, slow starts ----

@@ -75,6 +75,7 @@ static unsigned reached(struct cluster_view *v)
 
 static void only_who_is_fit_is_picked(void **state)
 {
+	static char other_zone[] = "b";
 	(void)state;
 	for (const char *const *name = algorithm_names(); *name != NULL; name++) {
 		for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
@@ -84,8 +85,9 @@ static void only_who_is_fit_is_picked(void **state)
 			unsigned got;
 
 			f->config.panic_threshold_percent = cases[n].panic_percent;
+			f->config.own_zone = "a";
 			for (unsigned i = 0; i < cases[n].count; i++) {
-				f->endpoints[i].is_remote = cases[n].is[i] & REMOTE;
+				f->endpoints[i].zone = cases[n].is[i] & REMOTE ? other_zone : NULL;
 				f->endpoints[i].backup = cases[n].is[i] & BACKUP;
 			}
 			v = cluster_view_new(clusters, &f->config);

@@ -109,7 +109,7 @@ static void every_process_agrees(void **state)
 				p.tried[p.tried_count++] = v->members[i * 7 % 10].endpoint;
 				q.tried[q.tried_count++] = w->members[i].endpoint;
 			}
-			for (uint64_t key = 0; key < KEYS / 5; key++) {
+			for (uint64_t key = 0; key < (tried == 0 ? KEYS : KEYS / 5); key++) {
 				struct endpoint *x, *y;
 
 				p.hash = q.hash = hash64(&key, sizeof(key), 0);

@@ -152,17 +152,11 @@ static void only_the_excess_is_shed(void **state)
 	bench_end(&b);
 }
 
-static void list(const struct endpoint_row *row, void *user)
-{
-	struct endpoint_row *rows = user;
-
-	rows[row->endpoint[1] - '0'] = *row;
-}
-
 static void the_roster_says_it_all(void **state)
 {
-	struct endpoint_row rows[3];
+	const struct endpoint_row *rows;
 	struct endpoint *e;
+	struct roster r;
 	struct bench b;
 
 	(void)state;
@@ -174,12 +168,20 @@ static void the_roster_says_it_all(void **state)
 	endpoint_set_health(e, ENDPOINT_DOWN, "a check");
 	endpoint_set_mode(b.v->members[2].endpoint, ENDPOINT_DRAINING, "asked to");
 	leaving_look(&b.m);
-	roster_each(b.clusters, list, rows);
-	assert_string_equal(rows[0].state, "unchecked");
+	roster_take(&r, b.clusters, NULL);
+	rows = r.rows;
+	assert_int_equal(r.count, 3);
+	assert_string_equal(rows[0].state, "ready");
+	assert_true(rows[0].is_usable);
+	assert_string_equal(rows[0].endpoint, "e0");
+	assert_ptr_equal(roster_row(&r, "test", "e2"), &rows[2]);
+	assert_null(roster_row(&r, "test", "e3"));
 	assert_string_equal(rows[1].state, "down");
 	assert_string_equal(rows[1].why, "a check");
 	assert_string_equal(rows[2].state, "draining");
 	assert_int_equal(rows[2].closing, REASON_ENDPOINT_DRAINING);
+	assert_false(rows[1].is_usable || rows[2].is_usable);
+	roster_done(&r);
 	endpoint_unref(e);
 	bench_end(&b);
 }
