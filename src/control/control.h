@@ -11,12 +11,9 @@
 #include "control/admin.h"
 #include "control/crew.h"
 #include "control/discovery.h"
-<<<<<<< HEAD
 #include "control/handover.h"
 #include "control/files.h"
-=======
 #include "control/hostnames.h"
->>>>>>> i4
 #include "control/notify.h"
 #include "control/reload.h"
 #include "control/shutdown.h"
@@ -66,11 +63,8 @@ struct control {
 	struct reload reload;
 	struct watcher watcher;
 	struct discovery discovery;
-<<<<<<< HEAD
 	struct files files;
-=======
 	struct hostnames hostnames;
->>>>>>> i4
 	struct shutdown shutdown;
 	struct upgrade upgrade;
 	struct heritage heritage; /* until this process is ready */

@@ -14,7 +14,7 @@
 #define FAILED_MS      2000u
 #define JITTER_PERCENT 10u
 
-struct watch {
+struct followed {
 	struct list link;
 	struct hostnames *names;
 	struct endpoint *endpoint; /* a reference */
@@ -27,14 +27,14 @@ struct watch {
 	bool has_failed; /* said */
 };
 
-static void watch_free(struct watch *w)
+static void watch_free(struct followed *w)
 {
 	endpoint_unref(w->endpoint);
 	free(w->host);
 	free(w);
 }
 
-static void watch_drop(struct watch *w)
+static void watch_drop(struct followed *w)
 {
 	list_remove(&w->link);
 	timer_cancel(&w->timer);
@@ -45,7 +45,7 @@ static void watch_drop(struct watch *w)
 
 /* ---- answers ---- */
 
-static void failed(struct watch *w, const char *error)
+static void failed(struct followed *w, const char *error)
 {
 	char why[ENDPOINT_WHY_MAX];
 	struct addr was;
@@ -61,7 +61,7 @@ static void failed(struct watch *w, const char *error)
 	w->has_failed = true;
 }
 
-static void found(struct watch *w, const struct resolver_result *r)
+static void found(struct followed *w, const struct resolver_result *r)
 {
 	uint32_t count = r->answers_count < RESOLVE_MAX_ADDRS ? (uint32_t)r->answers_count : RESOLVE_MAX_ADDRS;
 	struct addr *addrs = calloc(count, sizeof(*addrs)), now;
@@ -95,7 +95,7 @@ static uint64_t again_ms(const struct resolver_result *r)
 
 static void on_answer(void *user, const struct resolver_result *r)
 {
-	struct watch *w = user;
+	struct followed *w = user;
 
 	w->is_asking = false;
 	if (w->is_dropped) {
@@ -111,7 +111,7 @@ static void on_answer(void *user, const struct resolver_result *r)
 
 static void on_timer(struct timer *t)
 {
-	struct watch *w = container_of(t, struct watch, timer);
+	struct followed *w = container_of(t, struct followed, timer);
 
 	w->is_asking = true;
 	resolver_ask_host(&w->names->control->discovery.resolver, w->host, on_answer, w);
@@ -119,10 +119,10 @@ static void on_timer(struct timer *t)
 
 /* ---- which ---- */
 
-static struct watch *watch_of(struct hostnames *n, const struct endpoint *e)
+static struct followed *watch_of(struct hostnames *n, const struct endpoint *e)
 {
 	list_for_each(node, &n->watches) {
-		struct watch *w = container_of(node, struct watch, link);
+		struct followed *w = container_of(node, struct followed, link);
 
 		if (w->endpoint == e)
 			return w;
@@ -132,7 +132,7 @@ static struct watch *watch_of(struct hostnames *n, const struct endpoint *e)
 
 static void watch_begin(struct hostnames *n, const struct cluster_member *m)
 {
-	struct watch *w = calloc(1, sizeof(*w));
+	struct followed *w = calloc(1, sizeof(*w));
 
 	if (w != NULL)
 		w->host = strdup(m->config->host);
@@ -153,7 +153,7 @@ static void watch_begin(struct hostnames *n, const struct cluster_member *m)
 
 static void follow_member(struct hostnames *n, const struct cluster_member *m)
 {
-	struct watch *w;
+	struct followed *w;
 
 	if (m->config->addr_literal.len > 0)
 		return;
@@ -170,7 +170,7 @@ static void follow_member(struct hostnames *n, const struct cluster_member *m)
 void hostnames_follow(struct hostnames *n, const struct snapshot *s)
 {
 	list_for_each(node, &n->watches)
-		container_of(node, struct watch, link)->is_wanted = false;
+		container_of(node, struct followed, link)->is_wanted = false;
 	for (size_t i = 0; i < s->config->clusters_count; i++) {
 		const struct cluster_view *v = s->clusters[i].view;
 
@@ -178,7 +178,7 @@ void hostnames_follow(struct hostnames *n, const struct snapshot *s)
 			follow_member(n, &v->members[j]);
 	}
 	list_for_each_safe(node, next, &n->watches) {
-		struct watch *w = container_of(node, struct watch, link);
+		struct followed *w = container_of(node, struct followed, link);
 
 		if (!w->is_wanted)
 			watch_drop(w);
@@ -196,5 +196,5 @@ void hostnames_stop(struct hostnames *n)
 	if (n->control == NULL)
 		return;
 	list_for_each_safe(node, next, &n->watches)
-		watch_drop(container_of(node, struct watch, link));
+		watch_drop(container_of(node, struct followed, link));
 }
