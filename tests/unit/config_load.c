@@ -299,16 +299,14 @@ static void what_is_to_come_is_accepted_with_one_warning_each(void **state)
 			  "  - cluster: c\n"
 			  "    auth: {jwt: {keys: /dev/null, claims: {role: [a, b], x: y}, forward: {X-User: "
 			  "sub}}}\n"
-			  "    fallback: {sockjs: on, keep: 5s}\n"
 			  "clusters:\n"
 			  "- name: c\n"
 			  "  balance: ip_hash\n"
 			  "  protocol: h2\n"
 			  "  health: {type: websocket}\n"
 			  "  endpoints: [\"a:1\"]\n",
-			  "t:7:5: warning: key \"fallback\" is not yet in effect\n"
-			  "t:10:12: warning: balance \"ip_hash\" is not yet in effect\n"
-			  "t:11:13: warning: protocol \"h2\" is not yet in effect\n"));
+			  "t:9:12: warning: balance \"ip_hash\" is not yet in effect\n"
+			  "t:10:13: warning: protocol \"h2\" is not yet in effect\n"));
 	(void)state;
 }
 
