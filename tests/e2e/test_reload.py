@@ -143,6 +143,7 @@ def test_renewed_certificate_in_the_same_file_is_read_again(started, certs, dire
 
     def put(leaf):
         for source, target in ((leaf.cert, cert), (leaf.key, key)):
+            target.touch(0o600)
             target.write_bytes(open(source, "rb").read())
     put(certs.leaf)
     hf, reload, config = started(listener={"tls": {"certificates": [{"cert": str(cert), "key": str(key)}]}},
