@@ -103,7 +103,7 @@ def disturb(front, request):
 
 
 @pytest.fixture
-def make_box(home, factory, front):
+def make_box(directory, front, home, factory):
     def make(**behaviour):
         box = Middlebox(home, front, **behaviour)
         return factory.keep(box, box.stop)
