@@ -924,6 +924,11 @@ class Holdfast extends EventTarget {
 				if (c.isOver)
 					return;
 				c.isCrowded = crowd;
+				if (wasCrowded && !crowd && this.#kinds.includes('stream')) {
+					this.#change('stream');                     // a place has become free
+					pause = 1000;
+					continue;
+				}
 				const hold = !c.isOpen || crowd == 1 ? 0 : crowd || this.#isNarrow ? 1000 : HOLD, limit = this.#after(hold + YOUNG, () => c.stop());
 				const isGood = await this.#request(c, 'text/plain', { hold });
 				this.#cancel(limit);
@@ -932,8 +937,6 @@ class Holdfast extends EventTarget {
 				if (!c.isOpen && !this.#token || !c.isOpen && !this.#adopt(c))
 					return this.#ended(c);
 				pause = crowd == 1 ? 1000 + 1000 * Math.random() : hold && got == this.#got && now() - began < 20 ? 500 : 0;
-				if (wasCrowded && !crowd && this.#kinds.includes('stream'))
-					this.#change('stream');                     // a place has become free
 			} catch {
 				if (!c.isYielding)
 					return this.#ended(c);

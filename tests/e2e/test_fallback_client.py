@@ -12,6 +12,7 @@ from kit import chrome
 from kit.application_backend import CLIENT, ApplicationServer
 from kit.middlebox import Middlebox
 from kit.servers import node_args
+from kit.wait import wait_until
 
 # The box, and the carriers that the client may end up with there (of its own choice).
 BOXES = {
@@ -102,7 +103,7 @@ def disturb(front, request):
 
 
 @pytest.fixture
-def make_box(home, factory, front):
+def make_box(directory, front, home, factory):
     def make(**behaviour):
         box = Middlebox(home, front, **behaviour)
         return factory.keep(box, box.stop)
@@ -179,3 +180,42 @@ def test_nothing_is_lost_or_doubled_over_carriers_that_break(make_box, node_home
     assert (total["lost"], total["doubled"], total["disordered"]) == (0, 0, 0), total
     assert not total["closes"] and total["received"] == total["sent"] > 10_000, total
     assert all(count > 50 for count in total["carriers"].values()), total
+
+
+CARRIERS = "globalThis.all.map((s) => s.carrier).sort().join()"
+
+
+async def page_of(browser, front):
+    tab = await browser.tab(f"http://{front}/page")
+    await tab.wait_for("globalThis.application && globalThis.Holdfast", "the page")
+    return tab
+
+
+@pytest.mark.skipif(chrome.program() is None, reason="chromium is missing")
+async def test_three_hold_a_connection_and_the_others_ask_now_and_then(front, directory):
+    """A browser has six connections to a host: what holds them must leave some."""
+    async with chrome.Chrome(directory) as browser:
+        tabs = [await page_of(browser, front) for _ in range(2)]
+        make = f"globalThis.all = [1, 2, 3].map(() => new Holdfast('ws://{front}/', [], {{ carriers: ['stream', 'poll'] }})); 0"
+        await tabs[0].evaluate(make)
+        await tabs[0].wait_for(f"{CARRIERS} == 'stream,stream,stream'", "three streams")
+        await tabs[1].evaluate(make)
+        await tabs[1].wait_for(f"{CARRIERS} == 'poll,poll,poll'", "a second tab that polls")
+        await tabs[1].evaluate("all.forEach((s, i) => { s.onmessage = (e) => { s.heard = e.data; }; s.send('hello ' + i); }); 0")
+        await tabs[1].wait_for("all.every((s, i) => s.heard == 'hello ' + i)", "echoes over polls that hold nothing")
+        await tabs[0].evaluate("all[0].close(); 0")
+        await tabs[1].wait_for("all.some((s) => s.carrier == 'stream')", "a place that has become free to be taken")
+
+
+@pytest.mark.skipif(chrome.program() is None, reason="chromium is missing")
+@pytest.mark.parametrize("carrier", ["websocket", "stream", "poll"])
+async def test_a_page_that_goes_says_so(front, backend, directory, carrier):
+    async with chrome.Chrome(directory) as browser:
+        tab = await page_of(browser, front)
+        await tab.evaluate(f"globalThis.all = [new Holdfast('ws://{front}/', [], {{ carriers: ['{carrier}'] }})]; 0")
+        await tab.wait_for(f"{CARRIERS} == '{carrier}'", "the session")
+        # A page that may come back (bfcache) keeps its session; one that listens to `unload` never does.
+        await tab.evaluate("addEventListener('unload', () => {}); 0")
+        await tab.call("Page.navigate", url="about:blank")
+        await asyncio.to_thread(wait_until, lambda: backend.closes, "the close at the backend")
+        assert backend.closes[0][0] in (1000, 1001), "at once, and not when nobody came back"
