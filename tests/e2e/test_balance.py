@@ -1,5 +1,7 @@
 """Which endpoint serves: shares, loads, and what happens when one cannot."""
 import asyncio
+import resource
+import socket
 from collections import Counter
 
 import pytest
@@ -88,6 +90,39 @@ def test_least_connections_counts_long_lived_ones(holdfast, three_sockets, worke
     wait_until(lambda: counts(three_sockets) == [0, 0, 0], "all to be gone")
     open_sockets(hf, 6)
     assert counts(three_sockets) == [2, 2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.limit(300)
+def test_least_connections_with_as_many_as_descriptors_allow(holdfast, make_raw):
+    """Up to 10,000: each takes two descriptors of this process and two of the proxy's."""
+    count = min(10000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000) // 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+
+    async def hold(conn):
+        await conn.send(b"!")
+        while await conn.read():
+            pass
+    four = [make_raw(hold) for _ in range(4)]
+    hf = holdfast(four, workers=2, listener={"protocol": "tcp"}, cluster={"balance": "least_connections"})
+    clients = []
+    for _ in range(count):
+        clients.append(socket.create_connection(hf.address, timeout=20))
+        assert clients[-1].recv(1) == b"!"
+    held = counts(four)
+    assert sum(held) == count and max(held) - min(held) <= 1, held
+    # a fifth of them go, all of one endpoint's ports; whoever comes fills that gap
+    for client in clients[::5]:
+        client.close()
+    wait_until(lambda: sum(counts(four)) == count - len(clients[::5]), "them to be gone", timeout=60)
+    for _ in clients[::5]:
+        clients.append(socket.create_connection(hf.address, timeout=20))
+        assert clients[-1].recv(1) == b"!"
+    held = counts(four)
+    for client in clients:
+        client.close()
+    print(count, "connections:", held)
+    assert sum(held) == count and max(held) - min(held) <= 1, held
 
 
 def test_least_connections_fills_the_emptiest_first(holdfast, three_sockets, make_raw):

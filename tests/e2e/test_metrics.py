@@ -263,3 +263,17 @@ def test_a_prometheus_reads_and_its_alerts_fire(holdfast, echo, prometheus):
     hf.wait_log("refused")
     wait_until(lambda: {a["labels"]["alertname"] for a in p.get("alerts")["alerts"]} >= {"HoldfastReloadFailed"},
                "the alert", timeout=30)
+@pytest.mark.parametrize("listener, first, reason", [
+    ({"proxy_protocol": "require"}, b"PROXY TCP4 1.2.3.4\r\n", "proxy_protocol"),
+    ({"proxy_protocol": "require"}, b"\r\n\r\n\0\r\nQUIT\n\x31\x11\x00\x0c" + b"\0" * 12, "proxy_protocol"),
+    ({"protocol": "tcp", "sni": {"a.test": "c"}}, b"GET / HTTP/1.1\r\n\r\n", "client_hello"),
+    ({"protocol": "tcp", "sni": {"a.test": "c"}}, b"\x16\x03\x01\x00\x04\x01\xff\xff\xff", "client_hello"),
+])
+def test_bad_openings_are_closed_and_counted(start, echo, listener, first, reason):
+    hf, admin = start(echo, listener=listener)
+    before = admin.metrics()
+    client = hf.connect().send(first)
+    client.seconds_until_end()
+    names = [f'holdfast_connections_{kind}_total{{reason="{reason}"}}' for kind in ("ended", "refused")]
+    wait_until(lambda: sum(admin.metrics()[n] - before[n] for n in names) == 1, "it to be counted")
+    assert not echo.conns

@@ -280,9 +280,8 @@ def test_an_endpoint_that_comes_back_is_not_overrun(start, make_raw):
     clients = [asks(hf) for _ in range(40)]
     for client in clients:
         assert is_open(client)
-    # 40 at 20 a second, in tenths of a second: never more than three tenths' share in two tenths, nor all in less than 1.8 s
-    assert len(opened) == 40 and opened[-1] - opened[0] >= 1.8
-    assert max(sum(1 for t in opened if at <= t < at + 0.199) for at in opened) <= 3 * rate // 10
+    # 40 at 20 a second take 1.9 s; without a pace they come at once.  (How many in each tenth: tests/unit/cluster_queue.)
+    assert len(opened) == 40 and max(opened) - min(opened) >= 1
 
 
 def test_after_the_slow_start_nothing_is_held_back(start, echo):
