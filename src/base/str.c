@@ -11,6 +11,18 @@ static const char two_digits[] = "0001020304050607080910111213141516171819202122
 				 "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
 				 "8081828384858687888990919293949596979899";
 
+char *text_copy(const char *at, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy == NULL)
+		return NULL;
+	if (len > 0)
+		memcpy(copy, at, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 void str_done(struct str *s)
 {
 	if (s->max != 0)

@@ -20,6 +20,9 @@ struct str {
 	bool is_cut; /* something did not fit */
 };
 
+/* A copy with a NUL behind it; free() it.  NULL: memory is out.  (strndup(3) may look for a NUL in what it is given.) */
+char *text_copy(const char *at, size_t len);
+
 /* Builds in `buf`, which is kept until the last use of the string. */
 static inline void str_init(struct str *s, char *buf, size_t cap)
 {

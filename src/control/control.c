@@ -156,14 +156,13 @@ static int log_fault(const char *path)
 static void check_path(const struct config *config, const char *key, const char *path, int fault, struct config_errors *errors)
 {
 	if (fault != 0)
-		config_errors_add(errors, config->file, 0, 0, false, "%s: %s: %s", key, path, strerror(fault));
+		config_errors_add(errors, config->file, 0, 0, true, "%s: %s: %s; a start here would fail", key, path,
+				  strerror(fault));
 }
 
-/* What the start would open, and a check must leave alone. */
-static bool check_paths(const struct config *config, struct config_errors *errors)
+/* What the start would open, and a check must leave alone.  Warnings, since the file may be meant for another machine. */
+static void check_paths(const struct config *config, struct config_errors *errors)
 {
-	size_t before = errors->errors_count;
-
 	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
 		check_path(config, "log.access.path", config->log.access->path, log_fault(config->log.access->path), errors);
 	for (size_t i = 0; i < config->listeners_count; i++) {
@@ -176,8 +175,8 @@ static bool check_paths(const struct config *config, struct config_errors *error
 	}
 	if (config->admin != NULL && config->admin->socket != NULL)
 		check_path(config, "admin.socket", config->admin->socket, directory_fault(config->admin->socket), errors);
-	process_user_check(config->user, errors);
-	return errors->errors_count == before;
+	if (!process_user_is_known(config->user))
+		config_errors_add(errors, config->file, 0, 0, true, "user: there is no \"%s\"; a start here would fail", config->user);
 }
 
 bool control_check(const struct control_options *options, struct config_errors *errors)
@@ -188,7 +187,9 @@ bool control_check(const struct control_options *options, struct config_errors *
 	if (c == NULL)
 		return add_failure(errors, "the check", ENOMEM);
 	start_from_nothing(c, options);
-	is_good = load_first(c, errors) && check_paths(c->snapshot->config, errors);
+	is_good = load_first(c, errors);
+	if (is_good)
+		check_paths(c->snapshot->config, errors);
 	control_done(c);
 	free(c);
 	return is_good;
@@ -265,7 +266,10 @@ static bool open_all(struct control *c, struct config_errors *errors)
 	is_good = open_access_log(config, errors);
 	is_good = sockets_probe(&c->sockets, config, errors) && is_good;
 	is_good = admin_prepare(&c->admin, config, errors) && is_good;
-	is_good = process_user_check(config->user, errors) && is_good;
+	if (!process_user_is_known(config->user)) {
+		config_errors_add(errors, config->file, 0, 0, false, "user: there is no \"%s\"", config->user);
+		is_good = false;
+	}
 	if (!is_good || !make_rings(c, errors))
 		return false;
 	/* Between the two: who sees the process listen finds its pid, and who starts it twice does not lose the first one's. */
@@ -289,7 +293,7 @@ static bool settle(struct control *c, struct config_errors *errors)
 	if (config->log.access != NULL && strcmp(config->log.access->path, "-") != 0)
 		process_give(config->log.access->path, config->user);
 	c->start.connections_held = process_connections_max();
-	reload_set_globals(c, config);
+	reload_set_places(c, config);
 	if (!process_become(config->user, errors))
 		return false;
 	if (!IS_SANITIZED)

@@ -146,15 +146,9 @@ static bool add_failure(struct config_errors *errors, const char *user, const ch
 	return false;
 }
 
-bool process_user_check(const char *user, struct config_errors *errors)
+bool process_user_is_known(const char *user)
 {
-	errno = 0;
-	if (user == NULL || getpwnam(user) != NULL)
-		return true;
-	if (errno != 0 && errno != ENOENT)
-		return add_failure(errors, user, "the user cannot be looked up", errno);
-	config_errors_add(errors, "user", 0, 0, false, "%s: there is no such user", user);
-	return false;
+	return user == NULL || getpwnam(user) != NULL;
 }
 
 bool process_become(const char *user, struct config_errors *errors)
@@ -166,7 +160,7 @@ bool process_become(const char *user, struct config_errors *errors)
 	errno = 0;
 	entry = getpwnam(user);
 	if (entry == NULL)
-		return process_user_check(user, errors);
+		return add_failure(errors, user, "the user cannot be looked up", errno == 0 ? ENOENT : errno);
 	if (geteuid() != 0) {
 		if (geteuid() != entry->pw_uid)
 			log_warn("user: %s: heeded only when started as root", user);

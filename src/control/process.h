@@ -37,8 +37,8 @@ void process_pid_remove(const char *path);
  * is not a plain file. */
 void process_give(const char *path, const char *user);
 
-/* Whether there is this user (NULL: none is named).  false: told in `errors`. */
-bool process_user_check(const char *user, struct config_errors *errors);
+/* Whether there is this user; NULL is none, and good. */
+bool process_user_is_known(const char *user);
 
 /* Gives up root for good, when this is root.  false: told in `errors`. */
 bool process_become(const char *user, struct config_errors *errors);

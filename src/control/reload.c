@@ -36,6 +36,11 @@ static unsigned places_max(const struct control *c, const struct config *config)
 	return wanted == 0 || wanted > held ? held : wanted;
 }
 
+void reload_set_places(struct control *c, const struct config *config)
+{
+	atomic_store(&c->places.max, places_max(c, config));
+}
+
 enum log_level reload_log_level(const struct config *config)
 {
 	static const enum log_level levels[] = {
@@ -52,7 +57,7 @@ void reload_set_globals(struct control *c, const struct config *config)
 {
 	log_set_level(reload_log_level(config));
 	log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-	atomic_store(&c->places.max, places_max(c, config));
+	reload_set_places(c, config);
 }
 
 static const char *access_path(const struct config *config)

@@ -64,6 +64,8 @@ int reload_spread(struct control *c, struct snapshot *s);
 /* Lines for the process log. */
 void reload_log_errors(const struct config_errors *errors);
 /* What a configuration says of logs and limits of the whole process. */
+/* limits.max_connections, as far as descriptors go. */
+void reload_set_places(struct control *c, const struct config *config);
 void reload_set_globals(struct control *c, const struct config *config);
 
 enum log_level reload_log_level(const struct config *config);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/random.h"
+#include "base/str.h"
 #include "guard/origin.h"
 #include "proxy/client_script.h"
 #include "proxy/counters.h"
@@ -427,7 +428,7 @@ static void cors_allow(struct exchange *x, const struct http_head *head)
 	const struct http_field *f = http_head_find(head, HTTP_ORIGIN, NULL);
 
 	if (f != NULL && x->fallback != FALLBACK_NONE && !x->is_upgrade)
-		x->cors = strndup(f->value, f->value_len);
+		x->cors = text_copy(f->value, f->value_len);
 }
 
 /* RFC 6750 3: what is wanted, and what was wrong with what came. */
@@ -451,7 +452,7 @@ static bool protocol_note(struct exchange *x, const struct http_head *head)
 		if (x->route->auth.jwt->from[i].kind != TOKEN_FROM_SUBPROTOCOL || !token_offer_find(head, &offer))
 			continue;
 		chosen = offer.marker.len > 0 ? &offer.marker : &offer.element;
-		x->own_protocol = strndup(chosen->at, chosen->len);
+		x->own_protocol = text_copy(chosen->at, chosen->len);
 		return x->own_protocol != NULL;
 	}
 	return true;

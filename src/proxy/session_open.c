@@ -77,7 +77,7 @@ static void own_head(struct exchange *x, struct response_head *h)
 		return;
 	f = http_head_find(h->from, HTTP_SEC_WEBSOCKET_PROTOCOL, NULL);
 	if (f != NULL)
-		s->protocol = strndup(f->value, f->value_len);
+		s->protocol = text_copy(f->value, f->value_len);
 	cookies_take(s, h);
 }
 

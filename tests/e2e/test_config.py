@@ -182,3 +182,15 @@ def test_conf_of_the_tree_passes_the_check(directory):
     assert done.returncode == 0 or all(
         re.search(r"cannot|No such file|unreadable|read", x) for x in done.err.splitlines() if "warning" not in x), done.err
     assert text.lstrip().startswith("#")
+
+
+def test_check_warns_of_what_a_start_here_would_miss(file, directory):
+    """The file may be meant for another machine: -t tells, and calls it good; the start does not."""
+    path = file("user: nobody-of-that-name\nadmin: {socket: " + str(directory / "none" / "admin.sock") + "}\n"
+                "log: {access: {path: " + str(directory / "none" / "access.log") + "}}\n" + GOOD)
+    done = run("-t", "-c", path)
+    assert done.returncode == 0
+    for key in ("user", "admin.socket", "log.access.path"):
+        assert re.search(rf"warning: {re.escape(key)}: .*a start here would fail", done.stderr), done.stderr
+    done = run("-c", path)
+    assert done.returncode == 1 and "nobody-of-that-name" in done.stderr and "access.log" in done.stderr and "admin.sock" in done.stderr

@@ -1,6 +1,7 @@
 """holdfastctl: what it prints for people and programs, and its exit status."""
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_status_and_clusters_are_for_people_and_for_programs(start, echo):
     client = hf.connect()
     open_websocket(client)
     text = ctl("status")
-    assert f"pid {hf.pid}, running" in text and "1 (1 WebSocket, 0 HTTP, 0 TCP) of 200000" in text
+    assert f"pid {hf.pid}, running" in text and re.search(r"1 \(1 WebSocket, 0 HTTP, 0 TCP\) of \d+", text)
     assert json.loads(ctl("--json", "status"))["pid"] == hf.pid
     head, row = ctl("clusters").splitlines()
     assert head.split() == ["CLUSTER", "ENDPOINT", "STATE", "WEIGHT", "ACTIVE", "TOTAL", "FAILURES", "WHY"]
