@@ -6,9 +6,7 @@ __asm__(".section .rodata\n"
 	".global client_script\n"
 	".hidden client_script\n"
 	"client_script:\n"
-#if __has_include(CLIENT_SCRIPT_FILE)
 	".incbin \"" CLIENT_SCRIPT_FILE "\"\n"
-#endif
 	".global client_script_end\n"
 	".hidden client_script_end\n"
 	"client_script_end:\n"

@@ -191,6 +191,6 @@ def test_check_warns_of_what_a_start_here_would_miss(file, directory):
     done = run("-t", "-c", path)
     assert done.returncode == 0
     for key in ("user", "admin.socket", "log.access.path"):
-        assert re.search(rf"warning: {re.escape(key)}: .*a start here would fail", done.stderr), done.stderr
+        assert re.search(rf"warning: {re.escape(key)}: .*a start here would fail".encode(), done.stderr), done.stderr
     done = run("-c", path)
-    assert done.returncode == 1 and "nobody-of-that-name" in done.stderr and "access.log" in done.stderr and "admin.sock" in done.stderr
+    assert done.returncode == 1 and all(word in done.stderr for word in (b"nobody-of-that-name", b"access.log", b"admin.sock"))
