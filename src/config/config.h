@@ -108,6 +108,7 @@ struct admin_config {
 	uint32_t mode;
 	char *group; /* NULL: the process's */
 	struct addr listen; /* len 0: none */
+	bool mirror;
 };
 
 struct per_ip_limits {

@@ -61,6 +61,9 @@ static const struct key admin_keys[] = {
 	VALUE(admin_config, listen, struct addr, type_addr,
 	      .doc = "An address that may only be read: /metrics, /health, /ready, /status and the "
 		     "dashboard."),
+	SWITCH(admin_config, mirror, .def = "false",
+	       .doc = "Whether the socket shows, live, what the peers of one WebSocket send (GET /connections/ID/frames): headers and "
+		      "the first bytes of payloads. Each such look is logged."),
 	{ 0 },
 };
 

@@ -421,11 +421,25 @@ static void on_bytes(struct duplex *d, struct slice in)
 		client_run(c);
 }
 
+static void on_closed(struct duplex *d, enum reason why)
+{
+	struct admin_client *c = d->user;
+
+	(void)why;
+	c->d = NULL;
+	client_close(c, REASON_CLIENT_CLOSED);
+}
+
 static void on_eof(struct duplex *d)
 {
 	struct admin_client *c = d->user;
 
 	c->has_eof = true; /* an answer may still be wanted: `socat` ends its side at once */
+	if (c->is_endless) {
+		duplex_close(d, REASON_NONE);
+		on_closed(d, REASON_CLIENT_CLOSED);
+		return;
+	}
 	client_run(c);
 }
 
@@ -435,15 +449,6 @@ static void on_room(struct duplex *d)
 
 	if (c->is_answering && c->resume != NULL)
 		c->resume(c);
-}
-
-static void on_closed(struct duplex *d, enum reason why)
-{
-	struct admin_client *c = d->user;
-
-	(void)why;
-	c->d = NULL;
-	client_close(c, REASON_CLIENT_CLOSED);
 }
 
 static const struct duplex_events events = { on_open, on_bytes, on_eof, on_room, on_closed };

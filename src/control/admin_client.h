@@ -39,6 +39,7 @@ struct admin_client {
 	bool keep_alive;
 	bool is_chunked; /* the answer */
 	bool has_eof;
+	bool is_endless; /* its answer has no end of its own: a peer that ends its side has left */
 	bool is_text; /* the HAProxy commands: one line, one answer, the end */
 	bool is_http10;
 	bool is_from_page; /* it has an Origin */

@@ -1,5 +1,6 @@
 #include "control/admin_commands.h"
 
+#include "control/admin_mirror.h"
 #include "control/dashboard.h"
 #include "wire/uri.h"
 
@@ -28,6 +29,8 @@ static const struct admin_command commands[] = {
 	  "nothing new for it, and its connections are left alone" },
 	{ HTTP_METHOD_GET, "/connections", admin_connections, false,
 	  "open connections; ?cluster= &endpoint= &listener= &route= &ip= &kind= &limit=" },
+	{ HTTP_METHOD_GET, "/connections/*/frames", admin_mirror, false,
+	  "what a WebSocket's peers send, live, a line of JSON a frame; ?bytes= of each payload; where admin.mirror allows it" },
 	{ HTTP_METHOD_DELETE, "/connections/*", admin_kill_one, false, "ends one; ?code= &reason=" },
 	{ HTTP_METHOD_DELETE, "/connections", admin_kill_some, false,
 	  "ends all that a filter (as in the list) names; ?code= &reason=" },

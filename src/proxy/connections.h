@@ -46,6 +46,7 @@ struct connection_end {
 };
 
 struct token_renewal;
+struct ws_mirror;
 
 /* Who carries it. */
 struct connection_face {
@@ -56,6 +57,8 @@ struct connection_face {
 	bool (*end)(void *object, const struct connection_end *how);
 	/* A new token has come for it; false: it is not meant.  NULL: its kind has none. */
 	bool (*renew)(void *object, const struct token_renewal *n);
+	/* Shows its frames from now on; false: it cannot, or does already.  NULL: it has none. */
+	bool (*mirror)(void *object, struct ws_mirror *m);
 };
 
 struct connection {

@@ -541,7 +541,7 @@ static bool end_asked(void *object, const struct connection_end *how)
 	return true;
 }
 
-static const struct connection_face face = { "http", describe, end_asked, NULL };
+static const struct connection_face face = { "http", describe, end_asked, NULL, NULL };
 
 /* ---- start, drain ---- */
 

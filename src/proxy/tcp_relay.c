@@ -421,7 +421,7 @@ static bool end_asked(void *object, const struct connection_end *how)
 	return true;
 }
 
-static const struct connection_face face = { "tcp", describe, end_asked, NULL };
+static const struct connection_face face = { "tcp", describe, end_asked, NULL, NULL };
 
 void tcp_relay_start(struct listener *l, struct duplex *d, const struct addr *peer, struct slice first)
 {

@@ -70,6 +70,8 @@ static void relay_free(struct ws_relay *r)
 	timer_cancel(&r->timer);
 	slow_done(r);
 	compress_done(r);
+	if (r->care != NULL && r->care->mirror != NULL)
+		ws_mirror_detach(r->care->mirror);
 	if (r->care != NULL)
 		slice_unref(r->care->rest);
 	if (r->care != NULL)

@@ -328,6 +328,8 @@ bool relay_bytes(struct ws_relay *r, int from, struct slice in)
 	else
 		error = pass_whole(r, from, &limits, in, &sum);
 	count(r, from, &sum, was_pinged && !s->is_pinged);
+	if (r->care != NULL && r->care->mirror != NULL)
+		ws_mirror_look(r->care->mirror, from == CLIENT, in.at, sum.used_len, ring_of(r)->now_ms);
 	if (compress_is_on(r)) {
 		s->is_within = compress_is_within(r, from);
 		error = error != 0 ? error : compress_error(r);

@@ -17,6 +17,7 @@
 #include "net/duplex.h"
 #include "guard/guard.h"
 #include "proxy/live_token.h"
+#include "proxy/ws_mirror.h"
 #include "proxy/ws_queue.h"
 #include "proxy/ws_relay.h"
 #include "wire/ws_sift.h"
@@ -89,6 +90,7 @@ struct ws_care {
 	uint64_t slow_since_ms;		/* the client's stream has been full since then; 0: it is not */
 	uint64_t dropped[2];		/* messages from a side that were not passed on */
 	struct ws_queue queue;		/* towards the client; when has_queue */
+	struct ws_mirror *mirror;	/* NULL: nobody looks */
 	struct ws_coding *coding;	/* NULL: what is compressed passes as it is */
 	bool has_key;
 	bool has_queue;

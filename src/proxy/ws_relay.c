@@ -192,7 +192,18 @@ static bool renew(void *object, const struct token_renewal *n)
 	return true;
 }
 
-static const struct connection_face face = { "websocket", describe, end_asked, renew };
+static bool mirror_asked(void *object, struct ws_mirror *m)
+{
+	struct ws_relay *r = object;
+	struct ws_care *care = ws_care_of(r);
+
+	if (care == NULL || care->mirror != NULL)
+		return false;
+	ws_mirror_attach(m, &care->mirror, &r->sides[CLIENT].tracker, &r->sides[BACKEND].tracker, ring_of(r)->now_ms);
+	return true;
+}
+
+static const struct connection_face face = { "websocket", describe, end_asked, renew, mirror_asked };
 
 /* ---- start ---- */
 
