@@ -155,6 +155,11 @@ static void on_frame(struct walk *w, const struct ws_frame *f, size_t header_len
 		return;
 	}
 	s->is_loose = f->is_final && !ws_opcode_is_control(f->opcode) && f->opcode != WS_OP_CONTINUATION;
+	if (ws_opcode_is_control(f->opcode))
+		return; /* it may yet turn out to be wrong */
+	if (w->held_len > 0)
+		piece(w, w->held, w->held_len, false, true);
+	w->held_len = 0;
 }
 
 /* So many payload bytes of the frame under way. */

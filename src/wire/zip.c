@@ -119,9 +119,11 @@ static void fields_get(const struct zip *z, const uint8_t **in, size_t *in_len, 
 {
 	size_t used = (size_t)(z->s.next_in - *in), made = (size_t)(z->s.next_out - *out);
 
-	*in += used;
+	if (used > 0)
+		*in += used;
 	*in_len -= used;
-	*out += made;
+	if (made > 0)
+		*out += made;
 	*out_len -= made;
 }
 
