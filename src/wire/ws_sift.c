@@ -75,13 +75,13 @@ static void pong_begin(struct walk *w, size_t header_len)
 
 	if (stash == NULL)
 		return;
+	flush(w, w->frame_at, false); /* with what is held of a frame before it: what is held then is the pong's */
 	stash->len = 0;
 	stash_add(stash, w->held, w->held_len);
 	stash_add(stash, w->in + w->at - header_len, header_len);
 	stash->header_len = stash->len;
 	w->held_len = 0;
 	w->s->verdict = STASHED;
-	flush(w, w->frame_at, false);
 	w->from = w->at;
 }
 
@@ -155,11 +155,6 @@ static void on_frame(struct walk *w, const struct ws_frame *f, size_t header_len
 		return;
 	}
 	s->is_loose = f->is_final && !ws_opcode_is_control(f->opcode) && f->opcode != WS_OP_CONTINUATION;
-	if (ws_opcode_is_control(f->opcode))
-		return; /* it may yet turn out to be wrong */
-	if (w->held_len > 0)
-		piece(w, w->held, w->held_len, false, true);
-	w->held_len = 0;
 }
 
 /* So many payload bytes of the frame under way. */

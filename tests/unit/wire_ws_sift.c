@@ -104,7 +104,7 @@ static void spoil(struct stream *s)
 	}
 }
 
-static void random_stream(struct stream *s)
+static void random_good_stream(struct stream *s)
 {
 	unsigned messages = 1 + dice(4);
 
@@ -116,6 +116,11 @@ static void random_stream(struct stream *s)
 		if (dice(3) == 0)
 			put_control(s);
 	}
+}
+
+static void random_stream(struct stream *s)
+{
+	random_good_stream(s);
 	if (dice(3) != 0)
 		spoil(s);
 }
@@ -124,6 +129,7 @@ static void random_stream(struct stream *s)
 
 struct relay {
 	const struct stream *s;
+	const struct ws_sift_calls *calls;
 	struct ws_stash stash;
 	uint8_t out[OUT_MAX];
 	size_t len;
@@ -196,7 +202,9 @@ static void boundary(void *user)
 		inject_close(r, 1012);
 }
 
-static const struct ws_sift_calls calls = { judge, is_ours, stash, piece, boundary, true };
+static const struct ws_sift_calls all_calls = { judge, is_ours, stash, piece, boundary, true };
+/* As while a ping is out: pongs are looked at, and nobody asks where frames end. */
+static const struct ws_sift_calls pong_calls = { .is_ours = is_ours, .stash = stash, .piece = piece };
 
 /* Follows the stream in runs [0, cut), [cut, len), or of `step` bytes; what the relay would do at an error or the end is done. */
 static int follow(struct relay *r, const struct stream *s, size_t cut, size_t step)
@@ -216,7 +224,7 @@ static int follow(struct relay *r, const struct stream *s, size_t cut, size_t st
 
 		assert_non_null(run);
 		memcpy(run, s->bytes + at, end - at);
-		error = ws_sift_feed(&sift, &t, NULL, run, end - at, &calls, r, &sum);
+		error = ws_sift_feed(&sift, &t, NULL, run, end - at, r->calls, r, &sum);
 		if (error != 0)
 			is_within = is_within && sum.boundary == WS_NO_BOUNDARY;
 		else
@@ -257,6 +265,7 @@ static struct relay whole, other;
 static void settings(struct relay *r, unsigned drop_every, unsigned close_at, bool ours_are_taken)
 {
 	memset(r, 0, offsetof(struct relay, out));
+	r->calls = &all_calls;
 	r->len = r->seen = r->injected = r->boundaries = 0;
 	r->is_muted = false;
 	r->drop_every = drop_every;
@@ -297,9 +306,40 @@ static void peers_see_a_legal_stream_or_the_close(void **state)
 	assert_true(errors > STREAMS / 10 && errors < STREAMS * 9 / 10 && injected > STREAMS);
 }
 
+static void must_be_the_same(const struct stream *s, const char *what, unsigned number, size_t cut)
+{
+	/* behind what came stands our Close */
+	if (other.len < s->len || memcmp(other.out, s->bytes, s->len) != 0)
+		fail_msg("stream %u, %s %zu: other bytes than came", number, what, cut);
+}
+
+/* However it is cut: where nothing is taken out, every byte goes on in its place. */
+static void what_nobody_takes_out_goes_on_as_it_came(void **state)
+{
+	static struct stream s;
+
+	(void)state;
+	for (unsigned n = 0; n < STREAMS; n++) {
+		random_good_stream(&s);
+		for (size_t cut = 1; cut <= s.len; cut++) {
+			settings(&other, 0, 0, false);
+			other.calls = &pong_calls;
+			assert_int_equal(follow(&other, &s, cut, 0), 0);
+			must_be_the_same(&s, "cut at", n, cut);
+		}
+		for (size_t step = 1; step < 40; step++) {
+			settings(&other, 0, 0, false);
+			other.calls = &pong_calls;
+			assert_int_equal(follow(&other, &s, 0, step), 0);
+			must_be_the_same(&s, "steps of", n, step);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_nobody_takes_out_goes_on_as_it_came),
 		cmocka_unit_test(peers_see_a_legal_stream_or_the_close),
 	};
 
