@@ -33,3 +33,18 @@ struct slice slice_copy(const void *bytes, size_t len)
 	memcpy(b->data, bytes, len);
 	return (struct slice){ b, b->data, (uint32_t)len };
 }
+
+bool slice_append(struct slice *s, struct slice more)
+{
+	struct buf *b = buf_new(s->len + more.len);
+
+	if (b == NULL)
+		return false;
+	if (s->len > 0)
+		memcpy(b->data, s->at, s->len);
+	memcpy(b->data + s->len, more.at, more.len);
+	more = (struct slice){ b, b->data, s->len + more.len };
+	slice_unref(*s);
+	*s = more;
+	return true;
+}

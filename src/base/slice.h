@@ -8,6 +8,7 @@
 #define BASE_SLICE_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -32,6 +33,10 @@ struct buf *buf_new(uint32_t cap);
 /* A heap block that holds a copy of the bytes, as a slice with one reference; .buf == NULL && .len == 0 on failure
  * (an empty input gives an empty slice as well). */
 struct slice slice_copy(const void *bytes, size_t len);
+
+/* Puts a copy of `more` (borrowed) behind what *s holds, in a block of its own: for what waits, and seldom grows.  false:
+ * memory is out, *s stays. */
+bool slice_append(struct slice *s, struct slice more);
 
 static inline struct buf *buf_ref(struct buf *b)
 {

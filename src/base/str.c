@@ -1,5 +1,7 @@
 #include "base/str.h"
 
+#include "base/utf8.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -169,33 +171,6 @@ void str_hex_bytes(struct str *s, const void *bytes, size_t len)
 	}
 }
 
-/* The UTF-8 sequence at `in` (RFC 3629 4: no overlong forms, no surrogates): its length, and its code point; 0 when
- * it is broken. */
-static size_t utf8_at(const uint8_t *in, size_t len, uint32_t *code)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n;
-
-	if (in[0] < 0x80) {
-		*code = in[0];
-		return 1;
-	}
-	if (in[0] < 0xc2 || in[0] > 0xf4)
-		return 0;
-	n = in[0] < 0xe0 ? 2 : in[0] < 0xf0 ? 3 : 4;
-	if (n > len)
-		return 0;
-	*code = in[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((in[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (in[i] & 0x3f);
-	}
-	if (*code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
-		return 0;
-	return n;
-}
-
 /* What ends a line, or steers a terminal. */
 static bool is_control(uint32_t code)
 {
@@ -266,7 +241,7 @@ void str_json_part(struct str *s, const void *bytes, size_t len)
 		in += n;
 		if (in == end)
 			break;
-		n = utf8_at(in, (size_t)(end - in), &code);
+		n = utf8_read(in, (size_t)(end - in), &code);
 		if (n == 0) {
 			str_bytes(s, "\\ufffd", 6);
 			n = 1;
@@ -326,7 +301,7 @@ void str_plain(struct str *s, const void *bytes, size_t len)
 		in += n;
 		if (in == end)
 			break;
-		n = utf8_at(in, (size_t)(end - in), &code);
+		n = utf8_read(in, (size_t)(end - in), &code);
 		if (n > 0 && !is_control(code)) {
 			str_bytes(s, in, n);
 		} else if (n == 1 && (code == '\n' || code == '\r' || code == '\t')) {

@@ -104,3 +104,30 @@ bool probe_keep(struct probe *p, const uint8_t *in, size_t len, size_t *taken)
 	p->in_len += (uint32_t)*taken;
 	return *taken == len;
 }
+
+void probe_drop(struct probe *p, size_t len)
+{
+	memmove(p->in, p->in + len, p->in_len - len);
+	p->in_len -= (uint32_t)len;
+}
+
+int probe_head_read(struct probe *p, struct http_head *head, struct http_field *fields, uint32_t fields_cap)
+{
+	static const struct http1_limits limits = { .head_bytes = PROBE_KEPT_MAX };
+	int got;
+
+	for (;;) {
+		http_head_init(head, fields, fields_cap);
+		got = http1_parse_response(p->in, p->in_len, &limits, &p->scan, head);
+		if (got == 0)
+			return 0;
+		p->scan = (struct http1_scan){ 0, 0 };
+		if (got < 0) {
+			probe_say(p, PROBE_BAD, "its response is malformed");
+			return -1;
+		}
+		if (head->status >= 200 || head->status == 101)
+			return got;
+		probe_drop(p, (size_t)got);
+	}
+}

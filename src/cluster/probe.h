@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "wire/http1_body.h"
+#include "wire/http1_parse.h"
 
 #define PROBE_KEPT_MAX	  16384u
 #define PROBE_REQUEST_MAX 8192u
@@ -66,6 +67,11 @@ extern const struct probe_type probe_websocket;
 
 /* For the types: the request line, Host and the configured fields; -1 where it would not fit. */
 long probe_head_begin(struct probe *p, const char *method, const char *host);
+/* Forgets the first `len` of what is kept. */
+void probe_drop(struct probe *p, size_t len);
+/* The response's head out of what is kept, interim ones passed over: its length (it stays in `in`), 0 while it is not
+ * whole, or -1: it is malformed, which has been said. */
+int probe_head_read(struct probe *p, struct http_head *head, struct http_field *fields, uint32_t fields_cap);
 /* Keeps bytes; false: they are too many, and `taken` of them were kept. */
 bool probe_keep(struct probe *p, const uint8_t *in, size_t len, size_t *taken);
 

@@ -63,33 +63,18 @@ static enum probe_verdict judge_head(struct probe *p, const struct http_head *he
 	return PROBE_MORE;
 }
 
-/* The head, past interim ones; what is behind it is still to be decoded. */
+/* The head; what is behind it is still to be decoded. */
 static enum probe_verdict head_step(struct probe *p, uint32_t *body_from)
 {
-	static const struct http1_limits limits = { .head_bytes = PROBE_KEPT_MAX };
 	struct http_field fields[FIELDS_MAX];
 	struct http_head head;
-	int got;
+	int got = probe_head_read(p, &head, fields, FIELDS_MAX);
 
-	for (;;) {
-		enum probe_verdict verdict;
-
-		http_head_init(&head, fields, FIELDS_MAX);
-		got = http1_parse_response(p->in, p->in_len, &limits, &p->scan, &head);
-		if (got == 0)
-			return PROBE_MORE;
-		p->scan = (struct http1_scan){ 0, 0 };
-		if (got < 0)
-			return probe_say(p, PROBE_BAD, "its response is malformed");
-		if (head.status >= 200 || head.status == 101) {
-			verdict = judge_head(p, &head);
-			p->head_seen = true;
-			p->body_at = *body_from = (uint32_t)got;
-			return verdict;
-		}
-		memmove(p->in, p->in + got, p->in_len - (uint32_t)got);
-		p->in_len -= (uint32_t)got;
-	}
+	if (got <= 0)
+		return got == 0 ? PROBE_MORE : PROBE_BAD;
+	p->head_seen = true;
+	p->body_at = *body_from = (uint32_t)got;
+	return judge_head(p, &head);
 }
 
 /* Decodes what lies in `in` from there on, to the end of what was decoded before. */

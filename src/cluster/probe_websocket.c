@@ -49,32 +49,16 @@ static enum probe_verdict ws_opened(struct probe *p)
 	return PROBE_MORE;
 }
 
-static void drop(struct probe *p, size_t len)
-{
-	memmove(p->in, p->in + len, p->in_len - len);
-	p->in_len -= (uint32_t)len;
-}
-
 static enum probe_verdict head_step(struct probe *p)
 {
-	static const struct http1_limits limits = { .head_bytes = PROBE_KEPT_MAX };
 	struct http_field fields[FIELDS_MAX], own[FIELDS_MAX];
 	struct http_head head, request;
 	struct ws_agreement agreed;
 	enum ws_handshake_result result;
-	int got;
+	int got = probe_head_read(p, &head, fields, FIELDS_MAX);
 
-	http_head_init(&head, fields, FIELDS_MAX);
-	got = http1_parse_response(p->in, p->in_len, &limits, &p->scan, &head);
-	if (got == 0)
-		return PROBE_MORE;
-	p->scan = (struct http1_scan){ 0, 0 };
-	if (got < 0)
-		return probe_say(p, PROBE_BAD, "its response is malformed");
-	if (head.status < 200 && head.status != 101) {
-		drop(p, (size_t)got);
-		return PROBE_MORE;
-	}
+	if (got <= 0)
+		return got == 0 ? PROBE_MORE : PROBE_BAD;
 	http_head_init(&request, own, FIELDS_MAX);
 	if (http1_parse_request(p->out, p->request_len, &(struct http1_limits){ 0 }, NULL, &request) <= 0)
 		return probe_say(p, PROBE_BAD, "health.headers make no request");
@@ -83,7 +67,7 @@ static enum probe_verdict head_step(struct probe *p)
 	result = ws_handshake_check_response(&request, &head, &agreed);
 	if (result != WS_HANDSHAKE_OK)
 		return probe_say(p, PROBE_BAD, "its handshake: %s", ws_handshake_text(result));
-	drop(p, (size_t)got);
+	probe_drop(p, (size_t)got);
 	return ws_opened(p);
 }
 
@@ -112,7 +96,7 @@ static enum probe_verdict frame_step(struct probe *p, bool *is_whole)
 		return PROBE_MORE;
 	if (!ws_opcode_is_control(f.opcode)) {
 		*is_whole = true;
-		drop(p, (size_t)got);
+		probe_drop(p, (size_t)got);
 		p->skip = f.payload_len;
 		return PROBE_MORE;
 	}
@@ -124,7 +108,7 @@ static enum probe_verdict frame_step(struct probe *p, bool *is_whole)
 	if (f.opcode == WS_OP_PONG && f.payload_len == sizeof(p->ping) &&
 	    memcmp(p->in + got, p->ping, sizeof(p->ping)) == 0)
 		return say_goodbye(p);
-	drop(p, (size_t)got + (size_t)f.payload_len);
+	probe_drop(p, (size_t)got + (size_t)f.payload_len);
 	return PROBE_MORE;
 }
 
@@ -133,18 +117,16 @@ static enum probe_verdict steps(struct probe *p)
 {
 	enum probe_verdict verdict = PROBE_MORE;
 	bool is_whole = true;
-	uint32_t before;
 
-	while (!p->is_open && verdict == PROBE_MORE) {
-		before = p->in_len;
+	if (!p->is_open) {
 		verdict = head_step(p);
-		if (verdict == PROBE_MORE && p->in_len == before && !p->is_open)
-			return PROBE_MORE;
+		if (!p->is_open)
+			return verdict;
 	}
 	while (is_whole && verdict == PROBE_MORE) {
 		size_t skipped = p->skip < p->in_len ? (size_t)p->skip : p->in_len;
 
-		drop(p, skipped);
+		probe_drop(p, skipped);
 		p->skip -= skipped;
 		if (p->skip > 0)
 			return PROBE_MORE;

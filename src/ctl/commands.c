@@ -30,7 +30,8 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-void ctl_print_problem(const struct http_answer *a)
+/* An answer that says no, to stderr: its detail, and each of its errors. */
+static void print_problem(const struct http_answer *a)
 {
 	json_t *problem = json_loadb(a->body.at != NULL ? a->body.at : "", a->body.len, 0, NULL), *row;
 	size_t i;
@@ -56,7 +57,7 @@ int ctl_ask(const struct ctl *c, const char *method, const char *target, const c
 		if (c->is_json)
 			fwrite(answer.body.at, 1, answer.body.len, stdout);
 		else
-			ctl_print_problem(&answer);
+			print_problem(&answer);
 		status = CTL_REFUSED;
 	} else {
 		*out = json_loadb(answer.body.at != NULL ? answer.body.at : "", answer.body.len, 0, NULL);
@@ -67,6 +68,35 @@ int ctl_ask(const struct ctl *c, const char *method, const char *target, const c
 	}
 	str_done(&answer.body);
 	return status;
+}
+
+int ctl_stream(const struct ctl *c, const char *method, const char *target,
+	       bool (*on_part)(void *user, const void *bytes, size_t len), void *user)
+{
+	struct http_answer answer;
+	char error[512];
+	int status = CTL_OK;
+
+	if (http_ask(c->socket, method, target, NULL, &answer, on_part, user, error, sizeof(error)) < 0) {
+		fprintf(stderr, "holdfastctl: %s\n", error);
+		status = CTL_UNREACHABLE;
+	} else if (answer.status >= 400) {
+		print_problem(&answer);
+		status = CTL_REFUSED;
+	}
+	str_done(&answer.body);
+	return status;
+}
+
+/* What is asked for: PATH, or PATH/ARGUMENT where one was given. */
+static void target_begin(const struct ctl *c, struct str *target, const char *path)
+{
+	str_init_heap(target, 65536);
+	str_cstr(target, path);
+	if (c->args_count > 0) {
+		str_char(target, '/');
+		http_encode(target, c->args[0]);
+	}
 }
 
 /* Asks and, with --json, prints the answer as it is: then *out is NULL. */
@@ -159,12 +189,7 @@ static int run_clusters(struct ctl *c)
 	size_t i;
 	int status;
 
-	str_init_heap(&target, 4096);
-	str_cstr(&target, "/clusters");
-	if (c->args_count > 0) {
-		str_char(&target, '/');
-		http_encode(&target, c->args[0]);
-	}
+	target_begin(c, &target, "/clusters");
 	status = ask(c, "GET", str_text(&target), NULL, &answer);
 	str_done(&target);
 	if (answer == NULL)
@@ -220,19 +245,7 @@ static bool print_part(void *user, const void *bytes, size_t len)
 /* For text, and for what may be long: passed on as it comes. */
 static int stream(const struct ctl *c, const char *target)
 {
-	struct http_answer answer;
-	char error[512];
-	int status = CTL_OK;
-
-	if (http_ask(c->socket, "GET", target, NULL, &answer, print_part, NULL, error, sizeof(error)) < 0) {
-		fprintf(stderr, "holdfastctl: %s\n", error);
-		status = CTL_UNREACHABLE;
-	} else if (answer.status >= 400) {
-		ctl_print_problem(&answer);
-		status = CTL_REFUSED;
-	}
-	str_done(&answer.body);
-	return status;
+	return ctl_stream(c, "GET", target, print_part, NULL);
 }
 
 static int run_connections(struct ctl *c)
@@ -245,8 +258,7 @@ static int run_connections(struct ctl *c)
 	size_t i;
 	int status;
 
-	str_init_heap(&target, 65536);
-	str_cstr(&target, "/connections");
+	target_begin(c, &target, "/connections");
 	query_add(c, &target);
 	status = c->is_json ? stream(c, str_text(&target)) : ctl_ask(c, "GET", str_text(&target), NULL, &answer);
 	str_done(&target);
@@ -267,12 +279,7 @@ static int run_kill(struct ctl *c)
 	json_t *answer;
 	int status;
 
-	str_init_heap(&target, 65536);
-	str_cstr(&target, "/connections");
-	if (c->args_count > 0) {
-		str_char(&target, '/');
-		http_encode(&target, c->args[0]);
-	}
+	target_begin(c, &target, "/connections");
 	query_add(c, &target);
 	status = ask(c, "DELETE", str_text(&target), NULL, &answer);
 	str_done(&target);

@@ -46,12 +46,11 @@ extern const struct ctl_command ctl_commands[];
 /* The value of an option, "" for one without; NULL: it is not given. */
 const char *ctl_option(const struct ctl *c, const char *name);
 
-struct http_answer;
-/* An answer that says no, to stderr: its detail, and each of its errors. */
-void ctl_print_problem(const struct http_answer *a);
-
 struct json_t;
 /* Asks; prints errors to stderr.  CTL_OK and the parsed answer (json_decref), or another status. */
 int ctl_ask(const struct ctl *c, const char *method, const char *target, const char *body, struct json_t **out);
+/* Asks; on_part gets the answer as it comes; prints errors to stderr. */
+int ctl_stream(const struct ctl *c, const char *method, const char *target,
+	       bool (*on_part)(void *user, const void *bytes, size_t len), void *user);
 
 #endif

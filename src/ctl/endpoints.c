@@ -124,22 +124,12 @@ static bool on_part(void *user, const void *bytes, size_t len)
 static int drain_wait(struct ctl *c)
 {
 	struct watch w = { .c = c };
-	struct http_answer answer;
 	struct str target;
-	char error[512];
-	int status = CTL_OK;
+	int status;
 
 	str_init_heap(&w.line, LINE_MAX_LEN);
 	target_of(c, &target, true, "/drain?wait=true");
-	if (http_ask(c->socket, "POST", str_text(&target), NULL, &answer, on_part, &w, error, sizeof(error)) <
-	    0) {
-		fprintf(stderr, "holdfastctl: %s\n", error);
-		status = CTL_UNREACHABLE;
-	} else if (answer.status >= 400) {
-		ctl_print_problem(&answer);
-		status = CTL_REFUSED;
-	}
-	str_done(&answer.body);
+	status = ctl_stream(c, "POST", str_text(&target), on_part, &w);
 	str_done(&target);
 	str_done(&w.line);
 	return status;

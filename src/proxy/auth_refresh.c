@@ -67,25 +67,10 @@ static void gone(struct exchange *x, enum reason why)
 	a->x = NULL; /* the mail comes home all the same */
 }
 
-static void body_ignore(struct exchange *x, struct slice s)
-{
-	(void)x, (void)s;
-}
-
-static void end_ignore(struct exchange *x, const struct http_field *trailers, uint32_t count)
-{
-	(void)x, (void)trailers, (void)count;
-}
-
-static void room_ignore(struct exchange *x)
-{
-	(void)x;
-}
-
 static const struct exchange_handler handler = {
-	.body = body_ignore,
-	.end = end_ignore,
-	.room = room_ignore,
+	.body = exchange_ignore_body,
+	.end = exchange_ignore_end,
+	.room = exchange_ignore_room,
 	.gone = gone,
 };
 

@@ -502,16 +502,6 @@ static void on_timer(struct timer *t)
 
 /* ---- what the exchange calls ---- */
 
-static void on_body(struct exchange *x, struct slice s)
-{
-	(void)x, (void)s;
-}
-
-static void on_end(struct exchange *x, const struct http_field *trailers, uint32_t count)
-{
-	(void)x, (void)trailers, (void)count;
-}
-
 static void on_room(struct exchange *x)
 {
 	struct carrier_http *c = x->handler_user;
@@ -546,8 +536,8 @@ static void on_client_eof(struct exchange *x)
 }
 
 static const struct exchange_handler handler = {
-	.body = on_body,
-	.end = on_end,
+	.body = exchange_ignore_body,
+	.end = exchange_ignore_end,
 	.room = on_room,
 	.gone = on_client_gone,
 	.eof = on_client_eof,

@@ -855,21 +855,6 @@ static void upgrade_soon(struct session_soon *soon)
 	slice_unref(early);
 }
 
-static void nothing(struct exchange *x, struct slice s)
-{
-	(void)x, (void)s;
-}
-
-static void nothing_more(struct exchange *x, const struct http_field *trailers, uint32_t count)
-{
-	(void)x, (void)trailers, (void)count;
-}
-
-static void no_room(struct exchange *x)
-{
-	(void)x;
-}
-
 static void gone_before(struct exchange *x, enum reason why)
 {
 	struct carrier_ws *c = x->handler_user;
@@ -881,7 +866,12 @@ static void gone_before(struct exchange *x, enum reason why)
 	free(c);
 }
 
-static const struct exchange_handler handler = { .body = nothing, .end = nothing_more, .room = no_room, .gone = gone_before };
+static const struct exchange_handler handler = {
+	.body = exchange_ignore_body,
+	.end = exchange_ignore_end,
+	.room = exchange_ignore_room,
+	.gone = gone_before,
+};
 
 static bool asking_make(struct carrier_ws *c, struct exchange *x, const struct request *r,
 			char *(*head_make)(const struct request *, size_t *))

@@ -1,5 +1,7 @@
 #include "proxy/deny_rules.h"
 
+#include "wire/chars.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,21 +14,16 @@ static int path_meets(const struct deny_rule *d, const struct request *r)
 	return d->path.text == NULL ? 1 : pattern_match(&d->path, r->path, r->path_len);
 }
 
-static int hex_of(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
 /* Escapes that are none stay as they are: backends differ there, and a broken one must not lead past the rule. */
 static size_t decode_leniently(const char *in, size_t len, char *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		bool is_escape = in[i] == '%' && i + 2 < len && hex_of(in[i + 1]) >= 0 && hex_of(in[i + 2]) >= 0;
+		bool is_escape = in[i] == '%' && i + 2 < len && char_hex((uint8_t)in[i + 1]) >= 0 && char_hex((uint8_t)in[i + 2]) >= 0;
 
 		if (is_escape) {
-			out[n++] = (char)(hex_of(in[i + 1]) << 4 | hex_of(in[i + 2]));
+			out[n++] = (char)(char_hex((uint8_t)in[i + 1]) << 4 | char_hex((uint8_t)in[i + 2]));
 			i += 2;
 		} else {
 			out[n++] = in[i] == '+' ? ' ' : in[i];

@@ -59,6 +59,11 @@ struct exchange_handler {
 	void (*eof)(struct exchange *);
 };
 
+/* For handlers whom a body, its end, or room do not concern. */
+void exchange_ignore_body(struct exchange *x, struct slice s);
+void exchange_ignore_end(struct exchange *x, const struct http_field *trailers, uint32_t count);
+void exchange_ignore_room(struct exchange *x);
+
 struct exchange {
 	struct worker *worker;
 	struct listener *listener;

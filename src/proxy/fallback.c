@@ -196,6 +196,26 @@ struct post {
 	bool is_stream; /* the answer is to be one */
 };
 
+/* NULL: memory is out, and the request is refused. */
+static struct post *post_new(struct exchange *x, const struct request *r)
+{
+	struct post *p = calloc(1, sizeof(*p));
+
+	if (p != NULL)
+		p->head = fallback_head_copy(r, &p->head_len);
+	if (p == NULL || p->head == NULL) {
+		free(p);
+		exchange_refuse(x, REASON_NO_MEMORY);
+		return NULL;
+	}
+	p->x = x;
+	p->peer = *r->peer;
+	p->local = *r->local;
+	p->is_tls = r->is_tls;
+	p->tls_version = r->is_tls ? "tls" : "";
+	return p;
+}
+
 static void post_free(struct post *p)
 {
 	held_done(&p->body);
@@ -476,11 +496,6 @@ static void post_end(struct exchange *x, const struct http_field *trailers, uint
 	post_whole(x->handler_user);
 }
 
-static void post_room(struct exchange *x)
-{
-	(void)x;
-}
-
 static void post_gone(struct exchange *x, enum reason why)
 {
 	(void)why;
@@ -488,24 +503,14 @@ static void post_gone(struct exchange *x, enum reason why)
 	post_free(x->handler_user);
 }
 
-static const struct exchange_handler post_handler = { .body = post_body, .end = post_end, .room = post_room, .gone = post_gone };
+static const struct exchange_handler post_handler = { .body = post_body, .end = post_end, .room = exchange_ignore_room, .gone = post_gone };
 
 static void post_start(struct exchange *x, const struct request *r)
 {
-	struct post *p = calloc(1, sizeof(*p));
+	struct post *p = post_new(x, r);
 
-	if (p != NULL)
-		p->head = fallback_head_copy(r, &p->head_len);
-	if (p == NULL || p->head == NULL) {
-		free(p);
-		exchange_refuse(x, REASON_NO_MEMORY);
+	if (p == NULL)
 		return;
-	}
-	p->x = x;
-	p->peer = *r->peer;
-	p->local = *r->local;
-	p->is_tls = r->is_tls;
-	p->tls_version = r->is_tls ? "tls" : "";
 	p->bind = fallback_bind(x, r);
 	p->is_stream = accepts_stream(r->head);
 	x->handler = &post_handler;
@@ -553,19 +558,9 @@ static void eventsource_start(struct exchange *x, const struct request *r)
 			ferry_exchange(x, &w->all[owner], &call);
 		return;
 	}
-	p = calloc(1, sizeof(*p));
-	if (p != NULL)
-		p->head = fallback_head_copy(r, &p->head_len);
-	if (p == NULL || p->head == NULL) {
-		free(p);
-		exchange_refuse(x, REASON_NO_MEMORY);
+	p = post_new(x, r);
+	if (p == NULL)
 		return;
-	}
-	p->x = x;
-	p->peer = *r->peer;
-	p->local = *r->local;
-	p->is_tls = r->is_tls;
-	p->tls_version = r->is_tls ? "tls" : "";
 	call.hello.turn = 1;
 	random_bytes(&call.name, sizeof(call.name)); /* nobody else knows it */
 	if (session_names_claim(call.name, w->index, &owner) == SESSION_CLAIMED)

@@ -396,16 +396,6 @@ static void far_start(struct ferry *f, const struct parcel *p)
 	fallback_serve(x, &f->call);
 }
 
-static void near_client_body(struct exchange *x, struct slice s)
-{
-	(void)x, (void)s;
-}
-
-static void near_client_end(struct exchange *x, const struct http_field *trailers, uint32_t count)
-{
-	(void)x, (void)trailers, (void)count;
-}
-
 static void near_client_room(struct exchange *x)
 {
 	near_confirm(x->handler_user, far_room);
@@ -427,8 +417,8 @@ static void near_client_eof(struct exchange *x)
 }
 
 static const struct exchange_handler near_handler = {
-	.body = near_client_body,
-	.end = near_client_end,
+	.body = exchange_ignore_body,
+	.end = exchange_ignore_end,
 	.room = near_client_room,
 	.gone = near_client_gone,
 	.eof = near_client_eof,

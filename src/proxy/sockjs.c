@@ -429,11 +429,6 @@ static void on_end(struct exchange *x, const struct http_field *trailers, uint32
 	request_whole(x->handler_user);
 }
 
-static void on_room(struct exchange *x)
-{
-	(void)x;
-}
-
 static void on_gone(struct exchange *x, enum reason why)
 {
 	(void)why;
@@ -441,7 +436,7 @@ static void on_gone(struct exchange *x, enum reason why)
 	request_free(x->handler_user);
 }
 
-static const struct exchange_handler handler = { .body = on_body, .end = on_end, .room = on_room, .gone = on_gone };
+static const struct exchange_handler handler = { .body = on_body, .end = on_end, .room = exchange_ignore_room, .gone = on_gone };
 
 static void transport_begin(struct exchange *x, const struct request *r, const struct sockjs_target *t,
 			    const struct sockjs_ask *ask)

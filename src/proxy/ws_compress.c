@@ -141,21 +141,8 @@ static void on_coded(void *user, const uint8_t *at, size_t len, unsigned marks, 
 
 static void rest_add(struct ws_relay *r, struct ws_coding *c, struct slice more)
 {
-	struct buf *b;
-
-	if (more.len == 0)
-		return;
-	b = buf_new(c->rest.len + more.len);
-	if (b == NULL) {
+	if (more.len > 0 && !slice_append(&c->rest, more))
 		r->care->is_broken = true;
-		return;
-	}
-	if (c->rest.len > 0)
-		memcpy(b->data, c->rest.at, c->rest.len);
-	memcpy(b->data + c->rest.len, more.at, more.len);
-	more = (struct slice){ b, b->data, c->rest.len + more.len };
-	slice_unref(c->rest);
-	c->rest = more;
 }
 
 static bool room_make(struct worker *w)

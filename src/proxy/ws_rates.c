@@ -114,21 +114,9 @@ bool rates_keeps(const struct ws_relay *r)
 void rates_keep(struct ws_relay *r, struct slice more)
 {
 	struct ws_care *care = ws_care_of(r);
-	struct buf *b;
 
-	if (care == NULL || more.len == 0)
-		return;
-	b = buf_new(care->rest.len + more.len);
-	if (b == NULL) {
+	if (care != NULL && more.len > 0 && !slice_append(&care->rest, more))
 		care->is_broken = true;
-		return;
-	}
-	if (care->rest.len > 0)
-		memcpy(b->data, care->rest.at, care->rest.len);
-	memcpy(b->data + care->rest.len, more.at, more.len);
-	more = (struct slice){ b, b->data, care->rest.len + more.len };
-	slice_unref(care->rest);
-	care->rest = more;
 }
 
 static enum ws_verdict delay(struct ws_relay *r, struct ws_care *care, uint64_t wait_ns)

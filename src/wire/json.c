@@ -1,5 +1,8 @@
 #include "wire/json.h"
 
+#include "base/utf8.h"
+#include "wire/chars.h"
+
 #include <string.h>
 
 static bool bad(struct json *j)
@@ -71,15 +74,6 @@ bool json_next(struct json *j, bool *first)
 
 /* ---- strings ---- */
 
-static int hex_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The four digits behind \u; -1: there are not four. */
 static long unit_read(const char *at, const char *end)
 {
@@ -88,7 +82,7 @@ static long unit_read(const char *at, const char *end)
 	if (end - at < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_of(at[i]);
+		int digit = char_hex((uint8_t)at[i]);
 
 		if (digit < 0)
 			return -1;
@@ -142,34 +136,6 @@ static const char *unicode_read(const char *at, const char *end, uint32_t *out)
 	return at + 6;
 }
 
-/* The length of a good sequence of UTF-8 (RFC 3629) that is not ASCII; 0: it is none. */
-static size_t utf8_len(const char *text, const char *end)
-{
-	const uint8_t *s = (const uint8_t *)text;
-	size_t left = (size_t)(end - text), len;
-	uint8_t low = 0x80, high = 0xbf;
-
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (left < len)
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
 static char escape_of(char c)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -206,12 +172,13 @@ bool json_string(struct json *j, char *out, size_t *len)
 		return bad(j);
 	for (in = j->at + 1; in != NULL && in < end && *in != '"';) {
 		size_t n = 1;
+		uint32_t code;
 
 		if (*in == '\\') {
 			in = escape_read(in + 1, end, &to);
 			continue;
 		}
-		if ((uint8_t)*in < 0x20 || ((uint8_t)*in >= 0x80 && (n = utf8_len(in, end)) == 0))
+		if ((uint8_t)*in < 0x20 || ((uint8_t)*in >= 0x80 && (n = utf8_read((const uint8_t *)in, (size_t)(end - in), &code)) == 0))
 			return bad(j);
 		memmove(to, in, n); /* `to` never overtakes `in` */
 		to += n;
@@ -334,12 +301,13 @@ static bool string_skip(struct json *j)
 	while (in != NULL && in < j->end && *in != '"') {
 		char *to = few;
 		size_t n = 1;
+		uint32_t code;
 
 		if (*in == '\\') {
 			in = escape_read(in + 1, j->end, &to);
 			continue;
 		}
-		if ((uint8_t)*in < 0x20 || ((uint8_t)*in >= 0x80 && (n = utf8_len(in, j->end)) == 0))
+		if ((uint8_t)*in < 0x20 || ((uint8_t)*in >= 0x80 && (n = utf8_read((const uint8_t *)in, (size_t)(j->end - in), &code)) == 0))
 			return bad(j);
 		in += n;
 	}

@@ -1,5 +1,8 @@
 #include "wire/sockjs.h"
 
+#include "base/utf8.h"
+#include "wire/chars.h"
+
 static const char *const names[SOCKJS_TRANSPORT_COUNT] = {
 	[SOCKJS_XHR] = "xhr",		    [SOCKJS_XHR_STREAMING] = "xhr_streaming",
 	[SOCKJS_EVENTSOURCE] = "eventsource", [SOCKJS_HTMLFILE] = "htmlfile",
@@ -92,27 +95,6 @@ static bool is_escaped(uint32_t c)
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || (c >= 0x300 && c <= 0x36f) || (c >= 0x600 && c <= 0x604) ||
 	       c == 0x70f || (c >= 0x17b4 && c <= 0x17b5) || (c >= 0x200c && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
 	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff0 && c <= 0xffff);
-}
-
-/* One character of UTF-8; its length, 0: it is none. */
-static size_t utf8_read(const uint8_t *at, size_t left, uint32_t *out)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf8 ? 4 : 0;
-	uint32_t c;
-
-	if (len == 0 || len > left)
-		return 0;
-	c = len == 1 ? at[0] : at[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (at[i] & 0x3f);
-	}
-	if (len > 1 && (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)))
-		return 0;
-	*out = c;
-	return len;
 }
 
 void sockjs_write_string(struct str *s, const void *bytes, size_t len)
@@ -239,15 +221,6 @@ bool sockjs_callback_is_good(const char *text, size_t len)
 	return true;
 }
 
-static int hex_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static long value_decode(const char *at, const char *end, char *out, size_t cap)
 {
 	size_t n = 0;
@@ -255,8 +228,8 @@ static long value_decode(const char *at, const char *end, char *out, size_t cap)
 	for (; at < end; at++) {
 		char c = *at == '+' ? ' ' : *at;
 
-		if (c == '%' && end - at > 2 && hex_of(at[1]) >= 0 && hex_of(at[2]) >= 0) {
-			c = (char)(hex_of(at[1]) * 16 + hex_of(at[2]));
+		if (c == '%' && end - at > 2 && char_hex((uint8_t)at[1]) >= 0 && char_hex((uint8_t)at[2]) >= 0) {
+			c = (char)(char_hex((uint8_t)at[1]) * 16 + char_hex((uint8_t)at[2]));
 			at += 2;
 		}
 		if (n == cap)

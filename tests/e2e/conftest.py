@@ -17,8 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from kit import backends as kit_backends  # noqa: E402
 from kit import process, servers  # noqa: E402
+from kit.admin import Admin  # noqa: E402
 from kit.certs import Certs  # noqa: E402
+from kit.frames import echo_frames, read_frame_from, websocket_play  # noqa: E402
 from kit.loop import LoopThread  # noqa: E402
+from kit.wait import wait_until  # noqa: E402
 
 USUAL_LIMIT = 90  # seconds for one test
 
@@ -216,6 +219,42 @@ make_websocket = maker(servers.WebSocketServer)
 @pytest.fixture
 def origin(make_origin):
     return make_origin()
+
+
+@pytest.fixture
+def echo(make_raw):
+    """A backend that sends each frame back."""
+    return make_raw(websocket_play(echo_frames))
+
+
+@pytest.fixture
+def quiet(make_raw):
+    """A backend that sends nothing and records every frame it gets, in the `frames` of its connections."""
+    async def script(conn):
+        while True:
+            conn.frames.append(await read_frame_from(conn))
+    play = websocket_play(script)
+
+    async def record(conn):
+        conn.frames = []
+        await play(conn)
+    return make_raw(record)
+
+
+@pytest.fixture
+def admin_path(short_directory):
+    return short_directory / "admin.sock"
+
+
+@pytest.fixture
+def start(holdfast, admin_path):
+    """A process with an admin socket, and who asks it."""
+    def make(backend=None, **parts):
+        parts.setdefault("admin", {"socket": str(admin_path)})
+        hf = holdfast(backend, **parts)
+        wait_until(admin_path.exists, "the admin socket")
+        return hf, Admin(admin_path)
+    return make
 
 
 @pytest.fixture

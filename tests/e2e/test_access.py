@@ -2,17 +2,12 @@
 import pytest
 
 from kit.backends import named
-from kit.frames import echo_frames, upgrade_request, websocket_play
+from kit.frames import upgrade_request
 
 
 @pytest.fixture
 def backend(make_origin):
     return make_origin(named("x"))
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 def access(**keys):

@@ -8,29 +8,12 @@ import subprocess
 
 import pytest
 
-from kit.admin import Admin, UnixConnection
+from kit.admin import Admin
 from kit.frames import CLOSE, TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
 from kit.kernel import free_port
 from kit.raw import RawClient
 from kit.servers import ws_connect
 from kit.wait import wait_until
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
-    """A process with an admin socket, and who asks it."""
-    def make(backend=None, **parts):
-        path = short_directory / "admin.sock"
-        parts.setdefault("admin", {"socket": str(path)})
-        hf = holdfast(backend, **parts)
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
-    return make
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 # ---- the process ----

@@ -9,8 +9,7 @@ import pytest
 
 from kit import process
 from kit.backends import named
-from kit.frames import CLOSE, TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
-from kit.wait import wait_until
+from kit.frames import CLOSE, TEXT, frame, open_websocket, read_frame
 
 
 def binary():
@@ -19,14 +18,12 @@ def binary():
 
 
 @pytest.fixture
-def start(holdfast, short_directory):
+def start(start, admin_path):
     """A process, and holdfastctl for it."""
     def make(backend=None, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backend, admin={"socket": str(path)}, **parts)
-        wait_until(path.exists, "the admin socket")
+        hf, _ = start(backend, **parts)
 
-        def ctl(*args, status=0, socket=path):
+        def ctl(*args, status=0, socket=admin_path):
             done = subprocess.run([binary(), *args], capture_output=True, timeout=30, stdin=subprocess.DEVNULL,
                                   env=process.environment({"HOLDFAST_SOCKET": str(socket)}))
             process.judge(done.stderr)
@@ -34,11 +31,6 @@ def start(holdfast, short_directory):
             return done.stdout.decode() if status == 0 else done.stderr.decode()
         return hf, ctl
     return make
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 def test_status_and_clusters_are_for_people_and_for_programs(start, echo):

@@ -6,20 +6,9 @@ from collections import Counter
 
 import pytest
 
-from kit.admin import Admin
 from kit.backends import named
 from kit.frames import CLOSE, echo_frames, frame, open_websocket, read_frame, websocket_play
 from kit.wait import stays, wait_until
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
-    def make(backends, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backends, admin={"socket": str(path)}, **parts)
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
-    return make
 
 
 @pytest.fixture

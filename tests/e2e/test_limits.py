@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from kit.backends import named
-from kit.frames import TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.frames import TEXT, frame, open_websocket, read_frame
 from kit.process import python
 from kit.raw import Truncated
 from kit.wait import wait_until
@@ -18,11 +18,6 @@ HONEST, GREEDY = "127.0.0.2", "127.0.0.3"
 @pytest.fixture
 def backend(make_origin):
     return make_origin(named("x"))
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 def limits(**keys):

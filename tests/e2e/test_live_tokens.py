@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from kit.admin import Admin
 from kit.backends import echo as echo_reply
-from kit.frames import CLOSE, TEXT, close_body, echo_frames, frame, read_frame, upgrade_request, upgrade_response, websocket_play
+from kit.frames import CLOSE, TEXT, close_body, echo_frames, frame, read_frame, upgrade_request, upgrade_response
 from kit.tokens import SECRET, Key, bearer, hs, jwt, key_set
 from kit.wait import wait_until
 
@@ -16,22 +15,6 @@ def secret(directory):
     file = directory / "secret"
     file.write_bytes(SECRET)
     return {"secret_file": str(file), "algorithms": ["HS256"], "leeway": "0", "expiry_grace": "0"}
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
-    """A process with an admin socket, and who asks it."""
-    def make(backend=None, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backend, **{"admin": {"socket": str(path)}, **parts})
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
-    return make
 
 
 def joined_by(hf, token, extra=()):

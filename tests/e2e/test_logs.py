@@ -7,8 +7,7 @@ import signal
 import pytest
 
 from kit.backends import answers, ok
-from kit.frames import (BINARY, CLOSE, PING, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
-                        websocket_play)
+from kit.frames import BINARY, CLOSE, PING, TEXT, close_body, frame, open_websocket, read_frame, websocket_play
 from kit.process import config_of, run
 from kit.raw import Truncated, build_request
 from kit.wait import wait_until
@@ -17,11 +16,6 @@ COMBINED = re.compile(r'^(?P<client>\S+) - (?P<user>\S+) \[(?P<time>\d\d/\w{3}/\
                       r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}|-) (?P<bytes>\d+|-) '
                       r'"(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)"')
 ISO = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 # ---- requests ----

@@ -11,26 +11,9 @@ import pytest
 import yaml
 
 from kit import process
-from kit.admin import Admin
-from kit.frames import (BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
-                        websocket_play)
+from kit.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, frame, open_websocket, read_frame, websocket_play
 from kit.kernel import free_port
 from kit.wait import wait_until
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
-    def make(backend=None, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backend, admin={"socket": str(path)}, **parts)
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
-    return make
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not there")

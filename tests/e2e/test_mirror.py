@@ -6,24 +6,15 @@ import pytest
 
 from kit import kernel
 from kit.admin import Admin, UnixConnection
-from kit.frames import (BINARY, CLOSE, CONT, PING, TEXT, close_body, echo_frames, frame, open_websocket, read_frame,
-                        websocket_play)
+from kit.frames import BINARY, CLOSE, CONT, PING, TEXT, close_body, frame, open_websocket, read_frame
 from kit.wait import wait_until
 
 
 @pytest.fixture
-def start(holdfast, short_directory):
+def start(start, admin_path):
     def make(backend, mirror=True, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backend, admin={"socket": str(path), "mirror": mirror}, **parts)
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
+        return start(backend, admin={"socket": str(admin_path), "mirror": mirror}, **parts)
     return make
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 class Mirror:

@@ -5,26 +5,10 @@ import time
 
 import pytest
 
-from kit.admin import Admin
 from kit.backends import named, ok
 from kit.frames import echo_frames, frame, open_websocket, read_frame, upgrade_request, websocket_play
 from kit.raw import build_request
 from kit.wait import wait_until
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
-    def make(backends, **parts):
-        path = short_directory / "admin.sock"
-        hf = holdfast(backends, admin={"socket": str(path)}, **parts)
-        wait_until(path.exists, "the admin socket")
-        return hf, Admin(path)
-    return make
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 def one_place(backend, count=1):

@@ -7,18 +7,13 @@ import time
 import pytest
 
 from kit.backends import ok
-from kit.frames import CLOSE, TEXT, close_body, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.frames import CLOSE, TEXT, close_body, frame, open_websocket, read_frame
 from kit.kernel import is_listening
 from kit.raw import RawClient, Truncated, build_request
 from kit.servers import ws_connect
 from kit.wait import wait_until
 
 LONG = {"shutdown": {"grace": "20s"}}
-
-
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
 
 
 def slow_origin(make_origin):

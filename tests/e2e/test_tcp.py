@@ -11,7 +11,7 @@ from kit.kernel import free_port
 from kit.process import is_sanitized
 from kit.raw import RawClient, build_request
 from kit.servers import ws_connect
-from kit.wait import wait_until
+from kit.wait import wait_still
 
 TCP = {"protocol": "tcp"}
 MIB = 1 << 20
@@ -149,12 +149,7 @@ def test_side_that_does_not_read_holds_the_other_back(holdfast, make_raw):
     before = hf.memory_kib()
     client = hf.connect(receive_buffer=65536)
     client.fill()
-    last = [-1]
-
-    def is_still():
-        was, last[0] = last[0], backend.conns[0].sent
-        return was == last[0]
-    wait_until(is_still, "the flood to stop", pause=0.3, timeout=30)
+    wait_still(lambda: backend.conns[0].sent, "the flood to stop")
     assert backend.conns[0].sent < 32 * MIB and hf.memory_kib() - before < 8192
 
 

@@ -25,11 +25,6 @@ def waited(client):
     return response.status, time.monotonic() - began
 
 
-@pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
-
-
 # ---- of the client ----
 
 @pytest.mark.parametrize("first", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"])

@@ -11,9 +11,8 @@ import time
 import pytest
 
 from kit import process
-from kit.admin import Admin
 from kit.backends import ok
-from kit.frames import CLOSE, TEXT, echo_frames, frame, open_websocket, read_frame, websocket_play
+from kit.frames import CLOSE, TEXT, frame, open_websocket, read_frame
 from kit.kernel import free_port
 from kit.raw import RawClient, build_request
 from kit.wait import wait_until
@@ -23,18 +22,10 @@ LONG = {"upgrade": {"drain": "60s"}}
 
 
 @pytest.fixture
-def echo(make_raw):
-    return make_raw(websocket_play(echo_frames))
-
-
-@pytest.fixture
-def start(holdfast, short_directory):
+def start(start):
     def make(backend=None, **parts):
-        parts.setdefault("admin", {"socket": str(short_directory / "admin.sock")})
         parts.setdefault("upgrade", {"drain": "1s"})
-        hf = holdfast(backend, **parts)
-        wait_until((short_directory / "admin.sock").exists, "the admin socket")
-        return hf, Admin(short_directory / "admin.sock")
+        return start(backend, **parts)
     return make
 
 

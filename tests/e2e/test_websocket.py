@@ -17,7 +17,7 @@ from kit.frames import (BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, accept_of, c
 from kit.process import is_sanitized
 from kit.raw import RawClient, Truncated, build_request
 from kit.servers import node_args, ws_connect
-from kit.wait import wait_until
+from kit.wait import wait_still, wait_until
 
 MIB = 1 << 20
 NO_LIMIT = {"websocket": {"max_message_size": 0}}
@@ -408,12 +408,7 @@ def test_slow_client_holds_the_backend_back_and_loses_nothing(holdfast, make_raw
     before = hf.memory_kib()
     client = hf.connect(receive_buffer=65536)
     open_websocket(client)
-    last = [-1]
-
-    def is_still():
-        was, last[0] = last[0], backend.conns[0].sent
-        return last[0] == was
-    wait_until(is_still, "the backend to be held back", timeout=30, pause=0.3)
+    wait_still(lambda: backend.conns[0].sent, "the backend to be held back")
     assert backend.conns[0].sent < 32 * MIB
     assert hf.memory_kib() - before < 16 * 1024
     for i in range(count):

@@ -9,7 +9,7 @@ from kit.frames import (BINARY, CLOSE, CONT, PING, PONG, TEXT, close_body, echo_
                         read_frame_from, websocket_play)
 from kit.raw import Truncated
 from kit.servers import ws_connect
-from kit.wait import stays, wait_until
+from kit.wait import stays, wait_still, wait_until
 
 MIB = 1 << 20
 PINGS = {"ping_interval": "1s", "pong_timeout": "2s"}
@@ -20,20 +20,6 @@ NEVER_DEAD = {"ping_interval": "1s", "pong_timeout": "1h"}
 def echo(make_raw):
     """A backend that echoes frames one by one as they are."""
     return make_raw(websocket_play(echo_frames))
-
-
-@pytest.fixture
-def quiet(make_raw):
-    """A backend that sends nothing and records every frame it gets."""
-    async def script(conn):
-        while True:
-            conn.frames.append(await read_frame_from(conn))
-    play = websocket_play(script)
-
-    async def record(conn):
-        conn.frames = []
-        await play(conn)
-    return make_raw(record)
 
 
 def frames_until_end(client):
@@ -569,12 +555,7 @@ def test_one_long_message_to_a_stalled_client_is_bounded(holdfast, make_raw):
     before = hf.memory_kib()
     client = hf.connect(receive_buffer=8192)
     open_websocket(client)
-    last = [-1]
-
-    def is_still():
-        was, last[0] = last[0], backend.conns[0].sent
-        return last[0] == was
-    wait_until(is_still, "the backend to be held back", timeout=30, pause=0.3)
+    wait_still(lambda: backend.conns[0].sent, "the backend to be held back")
     assert hf.memory_kib() - before < 16 * 1024
     assert client.read_exactly(len(whole)) == whole
     assert read_frame(client).payload == b"end"

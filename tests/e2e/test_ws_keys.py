@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kit.frames import (BINARY, CLOSE, PING, TEXT, close_body, frame, read_frame, read_frame_from, upgrade_request, websocket_play)
+from kit.frames import BINARY, CLOSE, PING, TEXT, close_body, frame, read_frame, upgrade_request
 from kit.wait import wait_until
 
 SECRET = b"a secret of thirty-two bytes....x"
@@ -20,20 +20,6 @@ def b64(data):
 def token(**claims):
     text = b64(json.dumps({"alg": "HS256"}).encode()) + "." + b64(json.dumps({"exp": time.time() + 3600, **claims}).encode())
     return text + "." + b64(hmac.new(SECRET, text.encode(), hashlib.sha256).digest())
-
-
-@pytest.fixture
-def quiet(make_raw):
-    """A backend that sends nothing and records the frames of all its connections in the order they come."""
-    async def script(conn):
-        while True:
-            conn.frames.append(await read_frame_from(conn))
-    play = websocket_play(script)
-
-    async def record(conn):
-        conn.frames = []
-        await play(conn)
-    return make_raw(record)
 
 
 def route(directory, limits, key="ip", **policy):

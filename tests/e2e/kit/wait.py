@@ -14,6 +14,16 @@ def wait_until(condition, what="the condition", timeout=15.0, pause=0.01):
         time.sleep(pause)
 
 
+def wait_still(value, what, timeout=30.0, pause=0.3):
+    """Until value() is the same after a pause as before it."""
+    last = [object()]
+
+    def is_still():
+        was, last[0] = last[0], value()
+        return last[0] == was
+    wait_until(is_still, what, timeout, pause)
+
+
 def stays(condition, seconds, pause=0.02):
     """Does the condition hold all the time?  For what must not happen: use short times."""
     deadline = time.monotonic() + seconds
