@@ -4,68 +4,21 @@
 #include "base/str.h"
 #include "net/stream.h"
 #include "proxy/carrier_http.h"
+#include "proxy/carrier_ws_inside.h"
 #include "proxy/counters.h"
 #include "proxy/fallback.h"
 #include "proxy/ferry.h"
 #include "proxy/hello.h"
 #include "proxy/listener.h"
-#include "proxy/session.h"
 #include "proxy/session_names.h"
-#include "wire/json.h"
 #include "wire/sockjs.h"
-#include "wire/websocket.h"
 #include "wire/ws_handshake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define HELLO_MS    10000u	/* from the 101 to the first message */
-#define MESSAGE_MAX (64u << 20) /* where websocket.max_message_size has no limit */
 #define STUCK_BEATS 3u		/* a client that takes nothing for so long is gone */
-
-/* What an `open` needs, until it comes. */
-struct asking {
-	struct view *view; /* a reference */
-	const struct route_config *route;
-	char *head;
-	size_t head_len;
-	struct addr peer, local;
-	bool is_tls;
-	struct limit_key message_key;
-	bool has_message_key;
-};
-
-struct carrier_ws {
-	struct carrier carrier;
-	struct list link; /* of the worker's sockets */
-	struct worker *worker;
-	struct listener *listener; /* its client is ours; NULL: the stream came in elsewhere */
-	struct duplex *d;	   /* NULL: gone */
-	struct exchange *x;	   /* until the 101 */
-	struct session_soon soon;
-	struct asking *asking; /* NULL: no `open` may come any more */
-	struct message *partial;
-	struct timer timer;
-	struct ws_tracker tracker;
-	uint64_t bind;
-	uint64_t next;	    /* number of the client's next message; 0: `open` has not been said */
-	uint64_t silent_ms;
-	uint64_t beat_ms;
-	uint64_t message_max;
-	uint32_t connection;
-	uint32_t partial_cap;
-	uint32_t queued_seen, stuck;
-	uint8_t key[4];
-	uint64_t payload_at; /* in the frame */
-	uint8_t ping[WS_CONTROL_PAYLOAD_MAX];
-	uint8_t ping_len;
-	uint32_t heartbeat_ms;
-	bool is_sockjs;	  /* no controls, no resumption: its frames are in text messages */
-	bool is_heard;	  /* since the last ping */
-	bool has_greeted; /* `open` or `resume` was read */
-	bool is_deaf;	  /* what it still sends is not read: it is told that it is over */
-	bool is_gone;	 /* nothing of it is to be touched but memory */
-};
 
 static const struct carrier_ops ops;
 
@@ -122,8 +75,7 @@ static void over_by_ferry(void *user)
 	carrier_over(c);
 }
 
-/* A Close frame of the carrier's own, then the end. */
-static void carrier_close(struct carrier_ws *c, uint16_t code, const char *text)
+void carrier_ws_close(struct carrier_ws *c, uint16_t code, const char *text)
 {
 	uint8_t frame[WS_CONTROL_MAX];
 	int len = ws_close_write(frame, sizeof(frame), code, text, NULL);
@@ -137,8 +89,7 @@ static void carrier_close(struct carrier_ws *c, uint16_t code, const char *text)
 
 /* ---- writing ---- */
 
-/* A whole frame; `lead` (0 or 1 NUL) goes before the payload. */
-static void frame_write(struct carrier_ws *c, uint8_t opcode, unsigned lead, const void *payload, uint32_t len)
+void carrier_ws_frame(struct carrier_ws *c, uint8_t opcode, unsigned lead, const void *payload, uint32_t len)
 {
 	struct ws_frame f = { .payload_len = (uint64_t)len + lead, .opcode = opcode, .is_final = true };
 	struct buf *b = c->d != NULL ? buf_new(WS_HEADER_MAX + 1 + len) : NULL;
@@ -164,7 +115,7 @@ static void frame_write(struct carrier_ws *c, uint8_t opcode, unsigned lead, con
 static void control_write(struct carrier_ws *c, struct str *s)
 {
 	if (!s->is_cut)
-		frame_write(c, WS_OP_TEXT, 1, s->at, (uint32_t)s->len);
+		carrier_ws_frame(c, WS_OP_TEXT, 1, s->at, (uint32_t)s->len);
 	str_done(s);
 }
 
@@ -190,7 +141,7 @@ static void message_write(struct carrier_ws *c, const struct message *m)
 		control_write(c, &s);
 		return;
 	}
-	frame_write(c, m->kind == MESSAGE_TEXT ? WS_OP_TEXT : WS_OP_BINARY, m->kind == MESSAGE_TEXT && m->len > 0 && m->bytes[0] == 0,
+	carrier_ws_frame(c, m->kind == MESSAGE_TEXT ? WS_OP_TEXT : WS_OP_BINARY, m->kind == MESSAGE_TEXT && m->len > 0 && m->bytes[0] == 0,
 		    m->bytes, m->len);
 }
 
@@ -216,7 +167,7 @@ static void on_opened(struct carrier *carrier)
 	if (c->is_sockjs) {
 		c->next = 1;
 		c->is_heard = true;
-		frame_write(c, WS_OP_TEXT, 0, "o", 1);
+		carrier_ws_frame(c, WS_OP_TEXT, 0, "o", 1);
 		if (!c->is_gone)
 			ring_timer_arm(&c->worker->ring, &c->timer, c->heartbeat_ms);
 		return;
@@ -242,16 +193,16 @@ static void refusal_say(struct carrier_ws *c, unsigned status, const char *text)
 	str_cstr(&s, text);
 	str_cstr(&s, "\"]");
 	control_write(c, &s);
-	carrier_close(c, status == 503 || status == 429 ? WS_CLOSE_TRY_LATER : WS_CLOSE_POLICY, "");
+	carrier_ws_close(c, status == 503 || status == 429 ? WS_CLOSE_TRY_LATER : WS_CLOSE_POLICY, "");
 }
 
-static void refuse(struct carrier_ws *c, enum reason why, unsigned status)
+void carrier_ws_refuse(struct carrier_ws *c, enum reason why, unsigned status)
 {
 	const struct reason_row *row = reason_of(why);
 
 	counter_add(COUNTERS_REFUSED + why, 1);
 	if (c->is_sockjs) {
-		carrier_close(c, WS_CLOSE_TRY_LATER, row->text);
+		carrier_ws_close(c, WS_CLOSE_TRY_LATER, row->text);
 		return;
 	}
 	refusal_say(c, status != 0 ? status : row->status, row->text);
@@ -259,7 +210,7 @@ static void refuse(struct carrier_ws *c, enum reason why, unsigned status)
 
 static void on_refused(struct carrier *carrier, enum reason why, unsigned status)
 {
-	refuse(ws_of(carrier), why, status);
+	carrier_ws_refuse(ws_of(carrier), why, status);
 }
 
 /* a["..."], and c[...] at the end, which ends the connection too. */
@@ -284,10 +235,10 @@ static void sockjs_flush(struct carrier_ws *c)
 		}
 		session_ack(s, number);
 		if (!frame.is_cut)
-			frame_write(c, WS_OP_TEXT, 0, frame.at, (uint32_t)frame.len);
+			carrier_ws_frame(c, WS_OP_TEXT, 0, frame.at, (uint32_t)frame.len);
 		str_done(&frame);
 		if (is_close && !c->is_gone)
-			carrier_close(c, WS_CLOSE_NORMAL, "");
+			carrier_ws_close(c, WS_CLOSE_NORMAL, "");
 	}
 }
 
@@ -322,7 +273,7 @@ static void on_gone(struct carrier *carrier, bool is_over)
 		control_write(c, &s);
 	}
 	if (!c->is_gone)
-		carrier_close(c, WS_CLOSE_NORMAL, "");
+		carrier_ws_close(c, WS_CLOSE_NORMAL, "");
 }
 
 static const struct carrier_ops ops = { "websocket", on_opened, on_refused, on_flush, on_gone };
@@ -361,7 +312,7 @@ static void open_here(struct carrier_ws *c, const struct fallback_call *call)
 	if (why == REASON_NONE)
 		return;
 	session_names_remove(call->name);
-	refuse(c, why, 0);
+	carrier_ws_refuse(c, why, 0);
 }
 
 static void attach_here(struct carrier_ws *c, const struct fallback_call *call)
@@ -371,18 +322,17 @@ static void attach_here(struct carrier_ws *c, const struct fallback_call *call)
 	enum core_result result;
 
 	if (s == NULL || !session_is_bound(s, call->bind)) {
-		refuse(c, REASON_SESSION_UNKNOWN, 0);
+		carrier_ws_refuse(c, REASON_SESSION_UNKNOWN, 0);
 		return;
 	}
 	result = session_attach(s, &c->carrier, call->hello.turn, call->hello.got);
 	if (result == CORE_STALE)
 		on_gone(&c->carrier, false);
 	else if (result != CORE_OK)
-		refuse(c, REASON_SESSION_GRAMMAR, 0);
+		carrier_ws_refuse(c, REASON_SESSION_GRAMMAR, 0);
 }
 
 static struct carrier_ws *carrier_new(struct worker *w, struct duplex *d);
-static void carrier_read(struct carrier_ws *c, struct slice early);
 
 /* The stream of a client that came in on another worker. */
 static void arrived(struct worker *w, struct duplex *d, struct slice early, struct fallback_call *call)
@@ -397,7 +347,7 @@ static void arrived(struct worker *w, struct duplex *d, struct slice early, stru
 	c->bind = call->bind;
 	c->message_max = call->hello.hold_ms;
 	attach_here(c, call);
-	carrier_read(c, early);
+	carrier_ws_read(c, early);
 }
 
 /* Where the session is.  `rest` came behind the first message. */
@@ -414,13 +364,13 @@ static void greeted(struct carrier_ws *c, struct fallback_call *call, struct sli
 			open_here(c, call);
 			return;
 		case SESSION_NO_ROOM:
-			refuse(c, REASON_NO_MEMORY, 0);
+			carrier_ws_refuse(c, REASON_NO_MEMORY, 0);
 			return;
 		default:
 			break;
 		}
 	} else if (!session_token_read(w, call->hello.token, call->hello.token_len, &owner, call->secret)) {
-		refuse(c, REASON_SESSION_UNKNOWN, 0);
+		carrier_ws_refuse(c, REASON_SESSION_UNKNOWN, 0);
 		return;
 	}
 	if (owner == w->index) {
@@ -430,7 +380,7 @@ static void greeted(struct carrier_ws *c, struct fallback_call *call, struct sli
 	call->hello.hold_ms = c->message_max;
 	over = (struct ferry_stream){ c->d, rest, *call, arrived, over_by_ferry, c };
 	if (!ferry_stream(w, &w->all[owner], &over)) {
-		refuse(c, REASON_NO_MEMORY, 0);
+		carrier_ws_refuse(c, REASON_NO_MEMORY, 0);
 		return;
 	}
 	asking_free(c);
@@ -439,7 +389,7 @@ static void greeted(struct carrier_ws *c, struct fallback_call *call, struct sli
 	c->d = NULL; /* the ferry's; over_by_ferry() comes */
 }
 
-static void greet(struct carrier_ws *c, const char *text, size_t len, struct slice rest)
+void carrier_ws_greet(struct carrier_ws *c, const char *text, size_t len, struct slice rest)
 {
 	struct fallback_call call = { .bind = c->bind };
 	const char *space = memchr(text, ' ', len);
@@ -448,223 +398,9 @@ static void greet(struct carrier_ws *c, const char *text, size_t len, struct sli
 	c->has_greeted = true;
 	if (space == NULL || !hello_parse(text, name_len, space + 1, len - name_len - 1, &call.hello) ||
 	    call.hello.kind == HELLO_UP)
-		refuse(c, REASON_SESSION_GRAMMAR, 0);
+		carrier_ws_refuse(c, REASON_SESSION_GRAMMAR, 0);
 	else
 		greeted(c, &call, rest);
-}
-
-/* ---- what the client says ---- */
-
-static void control_read(struct carrier_ws *c, const char *text, size_t len)
-{
-	struct session *s = c->carrier.session;
-	struct json j;
-	uint64_t number;
-	struct message *m;
-	int n;
-
-	if (len > 4 && memcmp(text, "ack ", 4) == 0) {
-		j = json_of(text + 4, len - 4);
-		if (json_uint(&j, &number) && json_is_done(&j) && session_ack(s, number) == CORE_OK) {
-			if (session_is_said(s) && session_acked(s) == session_told(s))
-				carrier_close(c, WS_CLOSE_NORMAL, "");
-			return;
-		}
-	} else if (len > 6 && memcmp(text, "close ", 6) == 0 && (m = message_new(MESSAGE_CLOSE, WS_CONTROL_PAYLOAD_MAX)) != NULL) {
-		n = hello_close_parse(text + 6, len - 6, m->bytes);
-		m->len = n > 0 ? (uint32_t)n : 0;
-		if (n >= 0 && session_take(s, c->next++, m) <= CORE_DUPLICATE)
-			return;
-		if (n < 0)
-			free(m);
-	}
-	carrier_close(c, WS_CLOSE_POLICY, "not a control");
-}
-
-/* An array of strings, or one; nothing means nothing.  false: it is none of them. */
-static bool sockjs_take(struct carrier_ws *c, const struct message *m)
-{
-	struct json j = json_of((const char *)m->bytes, m->len);
-	bool is_array = json_peek(&j) == JSON_ARRAY, first = true;
-
-	if (m->len == 0)
-		return true;
-	if (is_array)
-		json_enter(&j);
-	while (!is_array || json_next(&j, &first)) {
-		struct message *one = json_peek(&j) == JSON_STRING ? message_new(MESSAGE_TEXT, (uint32_t)json_string_room(&j)) : NULL;
-		size_t len;
-
-		if (one == NULL)
-			return false;
-		if (!json_string(&j, (char *)one->bytes, &len)) {
-			free(one);
-			return false;
-		}
-		one->len = (uint32_t)len;
-		if (session_take(c->carrier.session, c->next++, one) > CORE_DUPLICATE)
-			return false;
-		if (!is_array)
-			break;
-	}
-	return json_is_done(&j);
-}
-
-static bool sockjs_message(struct carrier_ws *c, struct message *m)
-{
-	bool ok = c->carrier.session != NULL && c->next > 0 && m->kind == MESSAGE_TEXT && sockjs_take(c, m);
-
-	free(m);
-	if (!ok)
-		carrier_close(c, 3000, "Broken framing.");
-	return ok;
-}
-
-/* A whole message; takes it.  false: what follows is not ours to read. */
-static bool message_read(struct carrier_ws *c, struct message *m, struct slice rest)
-{
-	bool is_control = m->kind == MESSAGE_TEXT && m->len > 0 && m->bytes[0] == '\0';
-
-	c->is_heard = true;
-	if (c->is_sockjs)
-		return sockjs_message(c, m);
-	if (is_control && m->len > 1 && m->bytes[1] == '\0') {
-		is_control = false;
-		memmove(m->bytes, m->bytes + 1, --m->len);
-	}
-	if (!c->has_greeted) {
-		if (is_control)
-			greet(c, (const char *)m->bytes + 1, m->len - 1, rest);
-		else
-			refuse(c, REASON_SESSION_GRAMMAR, 0);
-		free(m);
-		return c->d != NULL;
-	}
-	if (c->carrier.session == NULL || c->next == 0) {
-		free(m);
-		carrier_close(c, WS_CLOSE_POLICY, "before open");
-	} else if (is_control) {
-		control_read(c, (const char *)m->bytes + 1, m->len - 1);
-		free(m);
-	} else if (session_take(c->carrier.session, c->next++, m) > CORE_DUPLICATE) {
-		carrier_close(c, WS_CLOSE_POLICY, "more than the window");
-	}
-	return !c->is_gone;
-}
-
-/* ---- frames ---- */
-
-static bool partial_take(struct carrier_ws *c, const uint8_t *at, size_t len)
-{
-	uint64_t need = (uint64_t)c->partial->len + len, cap = c->partial_cap;
-	struct message *grown;
-
-	if (need > cap) {
-		cap = need < 2 * cap ? 2 * cap : need;
-		grown = need <= MESSAGE_MAX ? realloc(c->partial, sizeof(*grown) + cap) : NULL;
-		if (grown == NULL)
-			return false;
-		c->partial = grown;
-		c->partial_cap = (uint32_t)cap;
-	}
-	memcpy(c->partial->bytes + c->partial->len, at, len);
-	ws_mask(c->partial->bytes + c->partial->len, len, c->key, c->payload_at);
-	c->partial->len += (uint32_t)len;
-	return true;
-}
-
-static bool payload_take(struct carrier_ws *c, const uint8_t *at, size_t len)
-{
-	bool ok = true;
-
-	if (len == 0)
-		return true;
-	if (!ws_opcode_is_control(c->tracker.opcode)) {
-		ok = c->partial != NULL && partial_take(c, at, len);
-	} else if (len <= sizeof(c->ping) - c->ping_len) {
-		memcpy(c->ping + c->ping_len, at, len);
-		ws_mask(c->ping + c->ping_len, len, c->key, c->payload_at);
-		c->ping_len = (uint8_t)(c->ping_len + len);
-	}
-	c->payload_at += len;
-	return ok;
-}
-
-static bool frame_begin(struct carrier_ws *c, const struct ws_frame *f)
-{
-	uint32_t cap = f->payload_len < 65536 ? (uint32_t)f->payload_len : 65536;
-
-	memcpy(c->key, f->key, sizeof(c->key));
-	c->payload_at = 0;
-	if (ws_opcode_is_control(f->opcode)) {
-		c->ping_len = 0;
-		return true;
-	}
-	if (f->opcode == WS_OP_CONTINUATION)
-		return true;
-	c->partial = message_new(f->opcode == WS_OP_TEXT ? MESSAGE_TEXT : MESSAGE_BINARY, cap);
-	if (c->partial == NULL)
-		return false;
-	c->partial->len = 0;
-	c->partial_cap = cap;
-	return true;
-}
-
-/* false: the rest is not ours to read. */
-static bool frame_end(struct carrier_ws *c, const struct ws_event *ev, struct slice rest)
-{
-	struct message *m = c->partial;
-
-	c->is_heard = true;
-	if (c->tracker.opcode == WS_OP_PING) {
-		frame_write(c, WS_OP_PONG, 0, c->ping, c->ping_len);
-		return !c->is_gone;
-	}
-	if (c->tracker.opcode == WS_OP_CLOSE) {
-		carrier_close(c, ev->close_code, "");
-		return false;
-	}
-	if (!ev->ends_message)
-		return true;
-	c->partial = NULL;
-	return message_read(c, m, rest);
-}
-
-static void frames_broken(struct carrier_ws *c, int error)
-{
-	if (c->carrier.session == NULL || ws_close_code_of(error) != WS_CLOSE_TOO_BIG) {
-		carrier_close(c, ws_close_code_of(error), ws_error_text(error));
-		return;
-	}
-	/* On another carrier it would be too big again. */
-	c->is_deaf = true;
-	session_end(c->carrier.session, REASON_WS_TOO_BIG);
-}
-
-static void carrier_read(struct carrier_ws *c, struct slice in)
-{
-	struct ws_limits limits = { .max_message_len = c->message_max + 1 };
-	bool goes_on = !c->is_deaf;
-	struct ws_event ev;
-
-	while (goes_on && !c->is_gone && c->d != NULL) {
-		bool was_in_frame = c->tracker.in_frame;
-		size_t used = ws_tracker_next(&c->tracker, &limits, in.at, in.len, &ev);
-
-		if (was_in_frame && !payload_take(c, in.at, used)) {
-			carrier_close(c, WS_CLOSE_TRY_LATER, "");
-			return;
-		}
-		in = slice_sub(in, (uint32_t)used, in.len - (uint32_t)used);
-		if (ev.kind == WS_EVENT_FRAME)
-			goes_on = frame_begin(c, &ev.frame);
-		else if (ev.kind == WS_EVENT_FRAME_END)
-			goes_on = frame_end(c, &ev, in);
-		else
-			goes_on = false;
-		if (ev.kind == WS_EVENT_ERROR)
-			frames_broken(c, ev.error);
-	}
 }
 
 /* ---- the stream's events ---- */
@@ -676,7 +412,7 @@ static void on_open(struct duplex *d)
 
 static void on_bytes(struct duplex *d, struct slice in)
 {
-	carrier_read(d->user, in);
+	carrier_ws_read(d->user, in);
 }
 
 static void on_eof(struct duplex *d)
@@ -724,7 +460,7 @@ static void sockjs_beat(struct carrier_ws *c)
 		return;
 	}
 	c->is_heard = false;
-	frame_write(c, WS_OP_PING, 0, NULL, 0);
+	carrier_ws_frame(c, WS_OP_PING, 0, NULL, 0);
 	if (!c->is_gone)
 		ring_timer_arm(&c->worker->ring, &c->timer, c->heartbeat_ms);
 }
@@ -736,7 +472,7 @@ static void on_timer(struct timer *t)
 	uint64_t now = c->worker->ring.now_ms;
 
 	if (s == NULL) {
-		carrier_close(c, WS_CLOSE_POLICY, "no open");
+		carrier_ws_close(c, WS_CLOSE_POLICY, "no open");
 		return;
 	}
 	if (c->next == 0) { /* the endpoint has yet to answer; its deadlines are others' */
@@ -819,7 +555,7 @@ static void sockjs_open(struct carrier_ws *c)
 	if (session_names_claim(call.name, c->worker->index, &owner) == SESSION_CLAIMED)
 		open_here(c, &call);
 	else
-		refuse(c, REASON_NO_MEMORY, 0);
+		carrier_ws_refuse(c, REASON_NO_MEMORY, 0);
 }
 
 /* The 101, once nobody of the request is on the stack. */
@@ -851,7 +587,7 @@ static void upgrade_soon(struct session_soon *soon)
 	if (c->is_sockjs)
 		sockjs_open(c);
 	if (early.len > 0)
-		carrier_read(c, early);
+		carrier_ws_read(c, early);
 	slice_unref(early);
 }
 

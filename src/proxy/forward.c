@@ -4,61 +4,22 @@
 #include "base/histogram.h"
 #include "cluster/outlier.h"
 #include "net/stream.h"
-#include "proxy/affinity.h"
-#include "proxy/backend.h"
 #include "proxy/counters.h"
+#include "proxy/forward_inside.h"
 #include "proxy/head_request.h"
-#include "proxy/held.h"
 #include "proxy/listener.h"
-#include "proxy/preface.h"
 #include "proxy/ws_relay.h"
-#include "wire/http1_body.h"
-#include "wire/http1_parse.h"
 #include "wire/http1_write.h"
-#include "wire/ws_handshake.h"
 
 #include <stdlib.h>
 
 #define RESPONSE_HEAD_MAX 65536u
 
-struct forward {
-	struct exchange *x;
-	struct backend backend;
-	struct timer timer;
-	struct slice head; /* as it leaves; kept until the response is there, for another try */
-	struct held held;  /* of the response, what has to wait for more */
-	struct held learn; /* of its body, what may name a session */
-	struct http1_scan scan;
-	struct http1_body body;
-	uint64_t active_ms; /* when the endpoint last sent or took something */
-	struct preface preface;
-	bool has_answered : 1;	/* any byte of a response */
-	bool body_begun : 1;	/* some of the request's body has left */
-	bool head_seen : 1;	/* of the final response */
-	bool keep_alive : 1;	/* the endpoint's connection may serve again */
-	bool has_cookie : 1;	/* it brought backend.pick.wanted */
-	bool has_session : 1;	/* the request shows one: affinity.learn has nothing to learn */
-	bool learns : 1;	/* the body may name one */
-	bool is_paused : 1;	/* the client takes nothing: the endpoint is not read */
-	bool is_full : 1;	/* the client takes nothing more */
-};
-
 const size_t forward_len = sizeof(struct forward);
 
 static const struct exchange_handler handler;
 
-static const struct cluster_config *config_of(const struct forward *f)
-{
-	return f->backend.cluster->view->config;
-}
-
-static struct worker *worker_of(const struct forward *f)
-{
-	return f->backend.worker;
-}
-
-/* Lets go of the exchange and of all that is held; the backend has been dropped, kept or given before. */
-static void forward_free(struct forward *f)
+void forward_free(struct forward *f)
 {
 	timer_cancel(&f->timer);
 	held_done(&f->held);
@@ -66,7 +27,7 @@ static void forward_free(struct forward *f)
 	http1_body_done(&f->body);
 	slice_unref(f->head);
 	preface_done(&f->preface);
-	slab_free(&worker_of(f)->forward_slab, f);
+	slab_free(&forward_worker(f)->forward_slab, f);
 }
 
 /* What an endpoint is to blame for; not that it has closed a connection that was idle. */
@@ -81,8 +42,7 @@ static bool is_its_fault(const struct forward *f, enum reason why)
 	return f->backend.endpoint != NULL && is_fault[why] && (f->has_answered || !f->backend.is_reused);
 }
 
-/* The client gets a refusal, or sees that its response broke off. */
-static void forward_fail(struct forward *f, enum reason why)
+void forward_fail(struct forward *f, enum reason why)
 {
 	struct exchange *x = f->x;
 
@@ -97,9 +57,9 @@ static void forward_fail(struct forward *f, enum reason why)
 
 static void arm(struct forward *f, uint64_t timeout_ms)
 {
-	f->active_ms = worker_of(f)->ring.now_ms;
+	f->active_ms = forward_worker(f)->ring.now_ms;
 	if (timeout_ms > 0)
-		ring_timer_arm(&worker_of(f)->ring, &f->timer, timeout_ms);
+		ring_timer_arm(&forward_worker(f)->ring, &f->timer, timeout_ms);
 	else
 		timer_cancel(&f->timer);
 }
@@ -107,7 +67,7 @@ static void arm(struct forward *f, uint64_t timeout_ms)
 static void on_timer(struct timer *t)
 {
 	struct forward *f = container_of(t, struct forward, timer);
-	uint64_t idle_ms = config_of(f)->timeouts.idle_ms, now = worker_of(f)->ring.now_ms;
+	uint64_t idle_ms = forward_config(f)->timeouts.idle_ms, now = forward_worker(f)->ring.now_ms;
 	bool waits_for_client = f->is_paused || (!f->x->request_over && f->backend.d->queued == 0);
 
 	if (!f->head_seen && f->x->request_over)
@@ -117,7 +77,7 @@ static void on_timer(struct timer *t)
 	else if (now - f->active_ms >= idle_ms)
 		forward_fail(f, REASON_TIMEOUT_IDLE_BACKEND);
 	else
-		ring_timer_arm(&worker_of(f)->ring, &f->timer, idle_ms - (now - f->active_ms));
+		ring_timer_arm(&forward_worker(f)->ring, &f->timer, idle_ms - (now - f->active_ms));
 }
 
 /* ---- the response ---- */
@@ -145,7 +105,7 @@ static void backend_lost(struct forward *f, enum reason why)
 			backend_again(&f->backend); /* it was closed while it was idle */
 			return;
 		}
-		if (config_of(f)->retries.on & RETRY_ON_RESET) {
+		if (forward_config(f)->retries.on & RETRY_ON_RESET) {
 			outlier_failed(f->backend.endpoint, why);
 			if (backend_retry(&f->backend, why))
 				return;
@@ -195,17 +155,6 @@ static enum response_framing framing_of(const struct http_head *head, enum http1
 	}
 }
 
-static struct response_head response_of(const struct http_head *head)
-{
-	return (struct response_head){
-		.status = head->status,
-		.reason = head->reason_len > 0 ? head->reason : NULL,
-		.reason_len = head->reason_len,
-		.from = head,
-		.framing = RESPONSE_NO_BODY,
-	};
-}
-
 static uint32_t retry_bit(unsigned status)
 {
 	switch (status) {
@@ -222,70 +171,10 @@ static uint32_t retry_bit(unsigned status)
 	}
 }
 
-/* ---- what brings the client back ---- */
-
-/* A cookie, where the client showed none of the endpoint that answers.  `text` holds it as long as the head is used. */
-static void cookie_add(const struct forward *f, struct response_head *out, struct http_field *field, struct str *text)
-{
-	const struct backend *b = &f->backend;
-	const struct affinity_cookie *c = config_of(f)->affinity.cookie;
-
-	if (c == NULL || (f->has_cookie && b->pick.wanted->endpoint == b->endpoint))
-		return;
-	if (!affinity_cookie_write(text, c, cluster_view_member(b->cluster->view, b->endpoint)))
-		return;
-	*field = (struct http_field){ "set-cookie", text->at, (uint32_t)text->len, 10, HTTP_SET_COOKIE };
-	out->own = field;
-	out->own_count = 1;
-}
-
-static void session_learn(const struct forward *f, const char *session, size_t len)
-{
-	if (len > 0 && len <= AFFINITY_SESSION_MAX)
-		cluster_session_learn(f->backend.cluster->view, session, len, f->backend.endpoint,
-				      worker_of(f)->ring.now_ms);
-}
-
-static void learn_from_head(struct forward *f, const struct http_head *head)
-{
-	const struct affinity_learn *learn = config_of(f)->affinity.learn;
-	const struct http_field *field;
-
-	if (learn == NULL)
-		return;
-	if (learn->from == LEARN_FROM_HEADER) {
-		field = http_head_find_name(head, learn->key, strlen(learn->key), NULL);
-		if (field != NULL)
-			session_learn(f, field->value, field->value_len);
-	} else {
-		f->learns = !f->has_session && head->status / 100 == 2;
-	}
-}
-
-/* Pieces are joined: a name may be cut anywhere. */
-static void learn_from_body(struct forward *f, struct slice in)
-{
-	uint32_t room = AFFINITY_BODY_MAX - f->learn.len;
-	const char *session;
-	size_t len;
-	struct slice joined;
-
-	f->learns = held_append(&f->learn, slice_sub(in, 0, in.len < room ? in.len : room));
-	joined = held_slice(&f->learn);
-	if (f->learns && affinity_session_scan(joined.at, joined.len, config_of(f)->affinity.learn->key, &session, &len)) {
-		session_learn(f, session, len);
-		f->learns = false;
-	}
-	if (f->learn.len >= AFFINITY_BODY_MAX)
-		f->learns = false;
-	if (!f->learns)
-		held_done(&f->learn);
-}
-
 /* A status that another endpoint may better; true: it is being asked. */
 static bool retried_for_status(struct forward *f, const struct http_head *head)
 {
-	if (!(config_of(f)->retries.on & retry_bit(head->status)) || f->body_begun || f->backend.attempts_left == 0 ||
+	if (!(forward_config(f)->retries.on & retry_bit(head->status)) || f->body_begun || f->backend.attempts_left == 0 ||
 	    !http_method_is_idempotent(f->x->method))
 		return false;
 	request_hold(f);
@@ -296,7 +185,7 @@ static bool retried_for_status(struct forward *f, const struct http_head *head)
 static void response_begin(struct forward *f, const struct http_head *head)
 {
 	struct exchange *x = f->x;
-	struct response_head out = response_of(head);
+	struct response_head out = forward_response(head);
 	char cookie[AFFINITY_COOKIE_MAX];
 	struct str text;
 	struct http_field field;
@@ -315,88 +204,10 @@ static void response_begin(struct forward *f, const struct http_head *head)
 	out.framing = framing_of(head, kind, x->method);
 	out.length = length;
 	str_init(&text, cookie, sizeof(cookie));
-	cookie_add(f, &out, &field, &text);
-	learn_from_head(f, head);
+	forward_cookie_add(f, &out, &field, &text);
+	forward_learn_head(f, head);
 	x->client_ops->head(x, &out);
-	arm(f, config_of(f)->timeouts.idle_ms);
-}
-
-static void field_add(struct response_head *out, struct http_field *own, const char *name, const char *value)
-{
-	size_t len = strlen(name);
-
-	own[out->own_count++] = (struct http_field){ name, value, (uint32_t)strlen(value), (uint16_t)len,
-						     (uint8_t)http_id_of(name, len) };
-}
-
-/* The answer to the client's offer, where the endpoint knows nothing of it. */
-static void deflate_add(const struct exchange *x, struct response_head *out, struct http_field *own,
-			char answer[WS_DEFLATE_TEXT_MAX])
-{
-	int len = x->has_deflate ? ws_deflate_write(answer, WS_DEFLATE_TEXT_MAX, &x->deflate) : 0;
-
-	if (len > 0)
-		field_add(out, own, "sec-websocket-extensions", answer);
-}
-
-/* What a client with a token is told: by which name it can be renewed, and a choice where its offer was the token alone. */
-static void token_fields_add(const struct forward *f, const struct http_head *head, struct response_head *out,
-			     struct http_field *own, char id[CONNECTION_ID_MAX])
-{
-	const struct exchange *x = f->x;
-
-	if (x->token != NULL && x->route->auth.refresh && connections_print_id(&x->worker->open, x->connection, id))
-		field_add(out, own, "holdfast-connection", id);
-	if (x->own_protocol != NULL && !http_head_has(head, HTTP_SEC_WEBSOCKET_PROTOCOL))
-		field_add(out, own, "sec-websocket-protocol", x->own_protocol);
-}
-
-/* 101: both become frames, or the answer is none. */
-static void upgrade(struct forward *f, const struct http_head *head, struct slice rest)
-{
-	struct exchange *x = f->x;
-	struct worker *w = worker_of(f);
-	struct http_head sent;
-	struct ws_agreement agreed;
-	struct response_head out = response_of(head);
-	struct ws_relay_parts parts = { .worker = w, .listener = x->listener, .view = x->view, .route = x->route,
-					.connection = x->connection };
-	char cookie[AFFINITY_COOKIE_MAX], answer[WS_DEFLATE_TEXT_MAX], id[CONNECTION_ID_MAX];
-	struct str text;
-	struct http_field own[4];
-	struct slice early;
-
-	http_head_init(&sent, w->fields, w->fields_cap);
-	if (!x->is_upgrade || http1_parse_request(f->head.at, f->head.len, &(struct http1_limits){ 0 }, NULL, &sent) <= 0 ||
-	    ws_handshake_check_response(&sent, head, &agreed) != WS_HANDSHAKE_OK) {
-		forward_fail(f, REASON_BACKEND_UPGRADE);
-		return;
-	}
-	out.is_upgrade = true;
-	str_init(&text, cookie, sizeof(cookie));
-	cookie_add(f, &out, own, &text);
-	out.own = own;
-	deflate_add(x, &out, own, answer);
-	token_fields_add(f, head, &out, own, id);
-	learn_from_head(f, head);
-	x->client_ops->head(x, &out);
-	outlier_upgraded(f->backend.endpoint);
-	parts.rsv_allowed = agreed.rsv_allowed;
-	parts.backend = backend_give(&f->backend, &parts.endpoint);
-	parts.client = x->client_ops->upgrade(x, &early);
-	if (x->guest != 0 && stream_set_guest(parts.client, x->guest))
-		x->guest = 0;
-	parts.log = x->log;
-	parts.token = x->token;
-	x->token = NULL;
-	parts.began_ns = x->began_ns;
-	parts.deflate = x->has_deflate ? &x->deflate : NULL;
-	parts.message_key = x->has_message_key ? &x->message_key : NULL;
-	x->log = NULL;
-	ws_relay_start(&parts, early, rest);
-	slice_unref(early);
-	exchange_free(x);
-	forward_free(f);
+	arm(f, forward_config(f)->timeouts.idle_ms);
 }
 
 /* What a step through the response's bytes came to. */
@@ -409,7 +220,7 @@ enum step {
 static enum step head_step(struct forward *f, struct slice in, uint32_t *used)
 {
 	static const struct http1_limits limits = { .head_bytes = RESPONSE_HEAD_MAX };
-	struct worker *w = worker_of(f);
+	struct worker *w = forward_worker(f);
 	struct response_head out;
 	struct http_head head;
 	int got;
@@ -424,7 +235,7 @@ static enum step head_step(struct forward *f, struct slice in, uint32_t *used)
 		return STEP_OVER;
 	}
 	if (head.status == 101) {
-		upgrade(f, &head, slice_sub(in, (uint32_t)got, in.len - (uint32_t)got));
+		forward_upgrade(f, &head, slice_sub(in, (uint32_t)got, in.len - (uint32_t)got));
 		return STEP_OVER;
 	}
 	if (retried_for_status(f, &head))
@@ -434,7 +245,7 @@ static enum step head_step(struct forward *f, struct slice in, uint32_t *used)
 		response_begin(f, &head);
 		return STEP_ON;
 	}
-	out = response_of(&head);
+	out = forward_response(&head);
 	f->x->client_ops->head(f->x, &out);
 	return STEP_ON;
 }
@@ -457,7 +268,7 @@ static enum step body_step(struct forward *f, struct slice in, uint32_t *used)
 		return STEP_OVER;
 	}
 	if (data_len > 0 && f->learns)
-		learn_from_body(f, slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len));
+		forward_learn_body(f, slice_sub(in, (uint32_t)(data - in.at), (uint32_t)data_len));
 	if (data_len > 0 && passage_is_from(f->backend.d))
 		passage_less(f->backend.d, data_len); /* it was under way before the passage */
 	if (data_len > 0)
@@ -490,7 +301,7 @@ static void on_passed(void *user, uint64_t len)
 
 	http1_body_skip(&f->body, len);
 	f->x->bytes_out += len;
-	f->active_ms = worker_of(f)->ring.now_ms;
+	f->active_ms = forward_worker(f)->ring.now_ms;
 }
 
 static void on_passage_done(void *user)
@@ -523,7 +334,7 @@ static void on_bytes(struct duplex *d, struct slice in)
 	enum step step;
 
 	f->has_answered = true;
-	f->active_ms = worker_of(f)->ring.now_ms;
+	f->active_ms = forward_worker(f)->ring.now_ms;
 	if (was_held && !held_append(&f->held, in)) {
 		forward_fail(f, REASON_NO_MEMORY);
 		return;
@@ -561,7 +372,7 @@ static void on_room(struct duplex *d)
 {
 	struct forward *f = d->user;
 
-	f->active_ms = worker_of(f)->ring.now_ms;
+	f->active_ms = forward_worker(f)->ring.now_ms;
 	if (!f->x->request_over)
 		f->x->client_ops->read(f->x, true);
 }
@@ -595,7 +406,7 @@ static void on_ready(struct backend *b)
 	held_done(&f->held);
 	duplex_write(b->d, slice_ref(f->head));
 	duplex_read(b->d, true);
-	arm(f, x->request_over ? config_of(f)->timeouts.response_ms : config_of(f)->timeouts.idle_ms);
+	arm(f, x->request_over ? forward_config(f)->timeouts.response_ms : forward_config(f)->timeouts.idle_ms);
 	if (!x->request_over)
 		x->client_ops->read(x, true);
 }
@@ -613,7 +424,7 @@ static void request_body(struct exchange *x, struct slice s)
 {
 	struct forward *f = x->handler_user;
 	struct duplex *d = f->backend.d;
-	struct ring *r = &worker_of(f)->ring;
+	struct ring *r = &forward_worker(f)->ring;
 
 	f->body_begun = true;
 	if (x->is_chunked) {
@@ -650,7 +461,7 @@ static void request_end(struct exchange *x, const struct http_field *trailers, u
 		duplex_write(f->backend.d, (struct slice){ b, b->data, (uint32_t)len });
 	}
 	if (!f->head_seen)
-		arm(f, config_of(f)->timeouts.response_ms);
+		arm(f, forward_config(f)->timeouts.response_ms);
 }
 
 static struct duplex *request_sink(struct exchange *x)
@@ -671,7 +482,7 @@ static void client_room(struct exchange *x)
 	if (!f->is_paused)
 		return;
 	f->is_paused = false;
-	f->active_ms = worker_of(f)->ring.now_ms;
+	f->active_ms = forward_worker(f)->ring.now_ms;
 	duplex_read(f->backend.d, true);
 }
 
@@ -699,7 +510,7 @@ static const struct exchange_handler handler = {
 static enum reason head_make(struct forward *f, const struct request *r)
 {
 	const struct http_head *head = r->head;
-	struct ring *ring = &worker_of(f)->ring;
+	struct ring *ring = &forward_worker(f)->ring;
 	size_t need = 2048 + (size_t)(head->fields_end - head->method);
 	uint8_t *at = need <= RING_BUMP_SIZE ? ring_bump(ring, (uint32_t)need) : NULL;
 	long len = at != NULL ? head_request_write(at, ring_bump_room(ring), r, f->x->is_upgrade) : -1;
@@ -728,7 +539,7 @@ static bool preface_of(struct forward *f, const struct request *r)
 	struct preface_from from = { .peer = r->peer, .local = r->local };
 	struct tls_info info;
 
-	if (config_of(f)->proxy_protocol == PROXY_PROTOCOL_OUT_OFF)
+	if (forward_config(f)->proxy_protocol == PROXY_PROTOCOL_OUT_OFF)
 		return true;
 	if (r->is_tls && r->connection != NULL) {
 		stream_tls_info(r->connection, &info);
@@ -737,7 +548,7 @@ static bool preface_of(struct forward *f, const struct request *r)
 		from.tls_version = info.version;
 		from.has_certificate = info.has_peer_certificate;
 	}
-	if (!preface_make(&f->preface, config_of(f), &from))
+	if (!preface_make(&f->preface, forward_config(f), &from))
 		return false;
 	f->backend.preface = f->preface.bytes;
 	f->backend.preface_len = f->preface.len;
