@@ -47,7 +47,6 @@ static void session_free(struct session *s)
 	session_account(s);
 	free(s->protocol);
 	free(s->cookies);
-	t->count--;
 	counter_sub(PROXY_SESSIONS_OPEN, 1);
 	free(s);
 }
@@ -445,11 +444,6 @@ uint64_t session_tell_ack(struct session *s)
 	return s->up_told;
 }
 
-bool session_is_open(const struct session *s)
-{
-	return s->is_open;
-}
-
 uint64_t session_told(const struct session *s)
 {
 	return s->core.down_told;
@@ -546,7 +540,6 @@ struct session *session_new(struct worker *w, const struct session_open *o)
 	timer_init(&s->timer, on_timer);
 	list_init(&s->dirty);
 	list_append(&t->all, &s->link);
-	t->count++;
 	counter_add(PROXY_SESSIONS_OPEN, 1);
 	return s;
 }
@@ -577,11 +570,6 @@ void session_table_done(struct worker *w)
 	hash_map_done(&t->by_nonce);
 	free(t);
 	w->sessions = NULL;
-}
-
-uint32_t sessions_count(const struct worker *w)
-{
-	return w->sessions->count;
 }
 
 static const struct session *session_of(const struct duplex *d)

@@ -106,7 +106,6 @@ void session_forget(struct session *s, enum reason why);
 /* Looks at it once this turn's events have been heard: delivers, then flushes the carrier. */
 void session_touch(struct session *s);
 
-bool session_is_open(const struct session *s);
 uint64_t session_told(const struct session *s); /* the highest number sent so far */
 uint64_t session_acked(const struct session *s); /* by the client */
 uint64_t session_got(const struct session *s);	/* the highest taken */
@@ -138,7 +137,6 @@ bool session_table_init(struct worker *w);
 /* Frees what is left: their relays are over. */
 void session_table_done(struct worker *w);
 void sessions_close(struct worker *w);
-uint32_t sessions_count(const struct worker *w);
 
 /* The word of what carries it at the moment, for a duplex that is a session's; NULL: it is none. */
 const char *session_transport_of(const struct duplex *d);

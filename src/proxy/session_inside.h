@@ -54,7 +54,6 @@ struct session_table {
 	struct hash_map by_secret, by_nonce;
 	struct timer poke;  /* a session is dirty and the ring might sleep */
 	_Atomic uint64_t memory; /* of logs; written by the worker alone */
-	uint32_t count;
 };
 
 /* ---- session ---- */

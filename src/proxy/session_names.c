@@ -32,19 +32,6 @@ bool session_names_setup(void)
 	return true;
 }
 
-void session_names_done(void)
-{
-	size_t cursor = 0;
-	struct name *n;
-
-	pthread_mutex_lock(&lock);
-	while ((n = hash_map_next(&names, &cursor)) != NULL)
-		free(n);
-	hash_map_done(&names);
-	hash_map_init(&names);
-	pthread_mutex_unlock(&lock);
-}
-
 const char *session_node(void)
 {
 	return node;

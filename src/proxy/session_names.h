@@ -13,7 +13,6 @@ struct worker;
 
 /* Once, before workers run. */
 bool session_names_setup(void);
-void session_names_done(void);
 const char *session_node(void);
 
 /* A name of the process, from what the client said and what it is said about: not 0. */

@@ -25,16 +25,6 @@ static bool shape_is_equal(const struct zip_shape *a, const struct zip_shape *b)
 	       a->memory_level == b->memory_level;
 }
 
-size_t zip_memory(const struct zip_shape *shape)
-{
-	unsigned bits = shape->window_bits < 9 ? 9u : shape->window_bits;
-
-	/* zconf.h says what the window and the tables take; the rest is the state itself */
-	if (shape->deflates)
-		return ((size_t)1 << (bits + 2)) + ((size_t)1 << (shape->memory_level + 9)) + 6144;
-	return ((size_t)1 << bits) + 7168;
-}
-
 static void zip_free(struct zip *z)
 {
 	if (z->shape.deflates)

@@ -1,6 +1,7 @@
 /* Raw deflate (RFC 1951) as permessage-deflate uses it: the door to zlib.
  *
- * A stream is dear (zip_memory() says how dear), so a pool keeps a few that nobody uses at the moment: who needs one for a
+ * A stream is dear (zconf.h: 2^(window_bits + 2) + 2^(memory_level + 9) bytes to compress, 2^window_bits to inflate, and some
+ * thousand for itself), so a pool keeps a few that nobody uses at the moment: who needs one for a
  * message takes it and gives it back; who keeps its context takes it for good.
  * Called by: wire/ws_recode.  One thread. */
 #ifndef WIRE_ZIP_H
@@ -31,9 +32,6 @@ struct zip *zip_take(struct zip_pool *p, const struct zip_shape *shape);
 /* Takes it back, and keeps it or frees it; accepts NULL. */
 void zip_give(struct zip_pool *p, struct zip *z);
 void zip_pool_done(struct zip_pool *p);
-
-/* About the bytes of one stream. */
-size_t zip_memory(const struct zip_shape *shape);
 
 enum zip_result {
 	ZIP_ROOM, /* all input is used, and all output that there is has been given */
