@@ -362,19 +362,25 @@ static void short_source_is_an_end(void **state)
 	assert_int_equal(source.eofs, 1);
 }
 
+/* A reset takes along what has not been read: the sink gets the beginning of what was brought. */
 static void reset_source_is_told_of(void **state)
 {
 	(void)state;
 	from.resets = true;
 	to.stays = true;
-	run(3 * MIB, MIB, UINT64_MAX);
+	run(3 * MIB, UINT64_MAX, UINT64_MAX);
 	while (!source.is_closed)
 		turn();
-	far_join();
 	assert_int_equal(source.why, REASON_CLIENT_RESET);
 	assert_int_equal(dones, 0);
 	assert_int_equal(source.eofs, 0);
 	assert_non_null(sink.d); /* its user decides */
+	duplex_close(sink.d, REASON_NONE);
+	sink.d = NULL;
+	turn_until_left(0);
+	far_join();
+	assert_true(to.is_right);
+	assert_true(to.done <= 3 * MIB);
 }
 
 static void reset_sink_is_told_of(void **state)
